@@ -1,0 +1,1 @@
+"""Tests mirror the modules of `upbit_ws`; helpers shared between them are modules of this package."""
