@@ -1,0 +1,120 @@
+"""What one pull client has registered: for each data type, which symbols and patterns, and with which options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from attrs import evolve, field, frozen
+
+from upbit_ws.exceptions import InvalidArgumentError, NotSubscribedError
+from upbit_ws.symbols import is_pattern, normalize_symbols
+from upbit_ws.types import DataType, StreamKey, Want
+
+__all__ = ["Interest", "Interests"]
+
+
+@frozen
+class Interest:
+    """What is registered of one data type. `symbols` in the order they were given, patterns as they are."""
+
+    symbols: tuple[str, ...] = ()
+    history: int = 0
+    units: int | None = None
+    level: float | None = None
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns among the symbols."""
+        return tuple(symbol for symbol in self.symbols if is_pattern(symbol))
+
+
+@frozen
+class Interests:
+    """An immutable table, replaced and never edited. `expand` turns a pattern into the codes it means now."""
+
+    by_type: Mapping[DataType, Interest] = field(factory=dict)
+
+    def with_added(self, data_types: Sequence[DataType], added: Interest) -> Interests:
+        """With the symbols of `added` in each data type; options given later replace those given earlier."""
+        table = dict(self.by_type)
+        for data_type in data_types:
+            old = table.get(data_type, Interest())
+            table[data_type] = evolve(
+                added,
+                symbols=tuple(dict.fromkeys((*old.symbols, *added.symbols))),
+                history=max(old.history, added.history),
+                units=added.units if added.units is not None else old.units,
+                level=added.level if added.level is not None else old.level,
+            )
+        return Interests(table)
+
+    def without(self, data_types: Sequence[DataType] | None, symbols: Sequence[str] | None) -> Interests:
+        """Without these symbols (None: all) of these data types (None: all)."""
+        table: dict[DataType, Interest] = {}
+        for data_type, interest in self.by_type.items():
+            if data_types is not None and data_type not in data_types:
+                table[data_type] = interest
+            elif symbols is not None:
+                left = tuple(symbol for symbol in interest.symbols if symbol not in symbols)
+                if left:
+                    table[data_type] = evolve(interest, symbols=left)
+        return Interests(table)
+
+    def patterns(self) -> set[str]:
+        """All patterns registered."""
+        return {pattern for interest in self.by_type.values() for pattern in interest.patterns}
+
+    def codes(self, data_type: DataType, expand: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
+        """The codes registered of a data type, patterns expanded, each once."""
+        interest = self.by_type.get(data_type)
+        if interest is None:
+            return ()
+        if not interest.patterns:
+            return interest.symbols
+        return tuple(
+            dict.fromkeys(
+                code for symbol in interest.symbols for code in (expand(symbol) if is_pattern(symbol) else (symbol,))
+            )
+        )
+
+    def key(self, data_type: DataType, code: str) -> StreamKey:
+        """The stream that a registered code of a data type is filed under."""
+        variant = self.by_type[data_type].level if data_type is DataType.ORDERBOOK else None
+        return StreamKey(data_type, code if data_type.has_codes else "", variant)
+
+    def wants(self, expand: Callable[[str], Iterable[str]]) -> list[Want]:
+        """What the exchange is to be asked for."""
+        return [
+            Want(self.key(data_type, code), units=interest.units)
+            for data_type, interest in self.by_type.items()
+            for code in self.codes(data_type, expand)
+        ]
+
+    def require(self, component_id: str, data_type: DataType, symbols: Iterable[str] | None) -> tuple[str, ...]:
+        """The symbols, as registered; all of them for None.
+
+        Raises:
+            NotSubscribedError: the data type, or one of the symbols, is not registered.
+        """
+        interest = self.by_type.get(data_type)
+        wanted = None if symbols is None else normalize_symbols(symbols)
+        if interest is None:
+            missing = [StreamKey(data_type, symbol) for symbol in wanted or ("",)]
+            hint = f"client.register_interest(data_types=[DataType.{data_type.name}], symbols=[...]) first"
+            raise NotSubscribedError(missing, component_id=component_id, instead=hint)
+        if wanted is None:
+            return interest.symbols
+        return wanted
+
+    def refuse_conflict(self, data_types: Sequence[DataType], units: int | None, level: float | None) -> None:
+        """Refuse order book options where there is no order book.
+
+        Raises:
+            InvalidArgumentError: options without `DataType.ORDERBOOK` among the data types.
+        """
+        if (units is not None or level is not None) and DataType.ORDERBOOK not in data_types:
+            names = ", ".join(data_type.name for data_type in data_types)
+            raise InvalidArgumentError(
+                "orderbook_units", f"and orderbook_level are for order books, not for {names}",
+                "them in a call with data_types=[DataType.ORDERBOOK]",
+            )  # fmt: skip

@@ -1,0 +1,127 @@
+"""What every pull has in common: wait for first values, refuse what cannot be vouched for, then read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, StaleDataError
+from upbit_ws.protocol.slots import Slot
+from upbit_ws.types import Reading, StreamKey
+
+if TYPE_CHECKING:
+    from upbit_ws.config import DataPoolConfig
+    from upbit_ws.shared.data_pool_manager import DataPoolManager
+
+__all__ = ["Puller", "check_limit", "check_seconds"]
+
+
+def check_seconds(argument: str, value: float | None) -> None:
+    """Refuse what is no number of seconds."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise InvalidArgumentError(argument, f"must be a number of seconds, 0 or more, got {value!r}", f"{argument}=5.0")
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse what is no number of entries."""
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidArgumentError("limit", f"must be a whole number, 1 or more, got {limit!r}", "limit=10")
+
+
+class Puller:
+    """Reads slots for one client. Stateless but for what it is given; safe from any thread."""
+
+    def __init__(
+        self,
+        pool: DataPoolManager,
+        config: DataPoolConfig,
+        clock: Callable[[], float],
+        check_open: Callable[[], None],
+        why_nothing_came: Callable[[], str],
+    ) -> None:
+        self._pool = pool
+        self._config = config
+        self._clock = clock
+        self._check_open = check_open
+        self._why_nothing_came = why_nothing_came
+
+    def require(self, slots: Sequence[Slot], timeout: float | None, max_age: float | None) -> None:
+        """Return when every slot has a value that can be vouched for.
+
+        Raises:
+            DataTimeoutError: some slot has had no value within `timeout`.
+            StaleDataError: a value is older than `max_age` allows.
+        """
+        if any(slot.current is None for slot in slots):
+            self._wait_for_first(slots, timeout)
+        limit = self._config.max_age if max_age is None else max_age
+        if limit is not None:
+            self._check_age(slots, limit)
+
+    def _wait_for_first(self, slots: Sequence[Slot], timeout: float | None) -> None:
+        seconds = self._config.timeout if timeout is None else timeout
+        deadline = self._clock() + seconds
+        missing = self.wait_until_delivered(slots, deadline)
+        if missing:
+            received = tuple(slot.key for slot in slots if slot.current is not None)
+            raise DataTimeoutError(
+                tuple(slot.key for slot in missing), received, timeout=seconds, reason=self._why_nothing_came()
+            )
+
+    def wait_until_delivered(self, slots: Sequence[Slot], deadline: float) -> list[Slot]:
+        """Block until every slot has a value or the deadline is over. The slots that have none."""
+        missing = [slot for slot in slots if slot.current is None]
+        while missing:
+            self._check_open()
+            left = deadline - self._clock()
+            if left <= 0:
+                break
+            waiting = missing
+            self._pool.wait(waiting, lambda: any(slot.current is not None for slot in waiting), left)
+            missing = [slot for slot in missing if slot.current is None]
+        return missing
+
+    def _check_age(self, slots: Sequence[Slot], limit: float) -> None:
+        now = self._clock()
+        ages: dict[int, float] = {}
+        stale: list[StreamKey] = []
+        oldest = 0.0
+        for slot in slots:
+            current = slot.current
+            if current is None:
+                continue
+            epoch = current[1][1]
+            age = ages.get(epoch)
+            if age is None:
+                vouched_at = self._pool.vouched_at(epoch)
+                age = ages[epoch] = float("inf") if vouched_at is None else now - vouched_at
+            if age > limit:
+                stale.append(slot.key)
+                oldest = max(oldest, age)
+        if stale:
+            raise StaleDataError(age=oldest, max_age=limit, keys=tuple(stale))
+
+    def reading(self, slot: Slot) -> Reading | None:
+        """The newest value with everything that is known about how true it is; None where there is none."""
+        found = self._pool.event(slot)
+        current = slot.current
+        if found is None or current is None:
+            return None
+        event, entry = found
+        received_at, epoch = entry[1]
+        # A value that stands because its successor did not decode was true when it arrived; nothing later vouches for it.
+        is_newest = entry is current or entry[0] is current[0]
+        vouched_at = self._pool.vouched_at(current[1][1]) if is_newest else received_at
+        return Reading(
+            event=event,
+            received_at=received_at,
+            epoch=epoch,
+            revision=slot.revision,
+            vouched_at=vouched_at,
+            is_live=is_newest and self._pool.is_live(slot),
+            age=None if vouched_at is None else max(self._clock() - vouched_at, 0.0),
+        )

@@ -1,0 +1,340 @@
+"""One slot per key: its newest payload, its history, and the rules by which a payload is taken or refused.
+
+A payload stays the bytes it arrived in; it is decoded when somebody pulls. What the rules need (a timestamp, an id, a
+candle's start) is cut out of the bytes at the places that the field tables predict. A *lane* does that for one slot and one
+spelling; where a payload is not as predicted the lane answers None and the pool parses it instead (`file_parsed`).
+
+Rules, per slot:
+
+1. The newest value never goes backwards: a payload whose server timestamp is older than the current one does not replace it.
+   A server whose clock was set back is believed after `_CLOCK_RESET_AFTER` such payloads in a row.
+2. A *log* type keeps every payload once: trades by `sequential_id`, candles by their start (the last one received counts).
+3. A payload of a new epoch renews the vouching of the slot even where it is too old to replace the value.
+
+Nothing here takes a lock: the pool calls these methods under its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, Protocol
+
+from upbit_ws.protocol.envelope import predicted_head
+from upbit_ws.types import DataType, Retention, StreamKey
+
+__all__ = ["Entry", "Lane", "Slot", "Stamp", "lane_for", "new_slot"]
+
+#: When (monotonic seconds) and in which epoch a read batch arrived.
+Stamp = tuple[float, int]
+#: A payload and the stamp of its batch.
+Entry = tuple[bytes, Stamp]
+
+_CLOCK_RESET_AFTER: Final = 8
+_SMALLEST_HISTORY: Final = 2
+_SMALLEST_ID_WINDOW: Final = 512
+_TIMESTAMP_DIGITS: Final = 13
+
+
+class Slot:
+    """The state of one key. `current` is replaced as a whole, so a reader without the lock sees a consistent pair."""
+
+    __slots__ = (
+        "current", "duplicates", "history", "history_limit", "key", "memo", "older", "price_memo", "revision",
+        "run_of_older", "timestamp", "waiters", "watchers",
+    )  # fmt: skip
+
+    def __init__(self, key: StreamKey, history_limit: int) -> None:
+        self.key = key
+        #: The newest payload with its stamp.
+        self.current: Entry | None = None
+        #: How many payloads were taken so far.
+        self.revision = 0
+        #: Payloads, oldest first. At least two are kept, so that one that does not decode leaves the one before it.
+        self.history_limit = history_limit
+        self.history: deque[Entry] = deque(maxlen=max(history_limit, _SMALLEST_HISTORY))
+        #: Server time of the current payload, as its digits.
+        self.timestamp = b""
+        self.run_of_older = 0
+        #: Counted refusals.
+        self.older = 0
+        self.duplicates = 0
+        #: The last decoded entry and its event; the last entry whose price was read, and the price. Written by readers.
+        self.memo: tuple[Entry, Any] | None = None
+        self.price_memo: tuple[Entry, float] | None = None
+        #: Threads waiting for the next payload; subscribers to every payload.
+        self.waiters: list[Any] = []
+        self.watchers = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key.data_type.value} {self.key.symbol} revision={self.revision} history={len(self.history)}>"
+
+    def take(self, entry: Entry, timestamp: bytes) -> bool:
+        """Take a payload of a state type. False where it is older than the current one."""
+        if timestamp < self.timestamp and not self._believes_older(entry):
+            return False
+        self.timestamp = timestamp
+        self.current = entry
+        self.revision += 1
+        self.history.append(entry)
+        return True
+
+    def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
+        """Take a payload of a log type, once. False where it was taken before."""
+        raise NotImplementedError(f"{self.key.data_type.value} payloads have no identity")
+
+    def _believes_older(self, entry: Entry) -> bool:
+        """What to do with a payload that is older than the current one: refuse it, unless the server's clock was reset."""
+        self.run_of_older += 1
+        if self.run_of_older >= _CLOCK_RESET_AFTER:
+            self.run_of_older = 0
+            return True
+        self.older += 1
+        self._renew(entry)
+        return False
+
+    def _renew(self, entry: Entry) -> None:
+        """Let the epoch of `entry` vouch for the value that stands: it has now delivered this key too."""
+        current = self.current
+        if current is not None and entry[1][1] > current[1][1]:
+            self.current = (current[0], (current[1][0], entry[1][1]))
+
+    def resize(self, history_limit: int) -> None:
+        """Keep this many payloads from now on; the newest of those that are there stay."""
+        if history_limit != self.history_limit:
+            self.history_limit = history_limit
+            self.history = deque(self.history, maxlen=max(history_limit, _SMALLEST_HISTORY))
+
+    def entries(self) -> list[Entry]:
+        """The history, oldest first."""
+        return list(self.history)
+
+
+class TradeSlot(Slot):
+    """Every trade once. Ids are unique but unordered inside one millisecond (Upbit: recent-trades page)."""
+
+    __slots__ = ("_older_ids", "_recent_ids")
+
+    def __init__(self, key: StreamKey, history_limit: int) -> None:
+        super().__init__(key, history_limit)
+        # Two generations of ids instead of an ordered set: forgetting costs nothing per trade.
+        self._recent_ids: set[bytes] = set()
+        self._older_ids: set[bytes] = set()
+
+    def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
+        recent = self._recent_ids
+        if identity in recent or identity in self._older_ids:
+            self.duplicates += 1
+            self._renew(entry)
+            return False
+        recent.add(identity)
+        if len(recent) >= _SMALLEST_ID_WINDOW and len(recent) >= self.history_limit:
+            self._older_ids = recent
+            self._recent_ids = set()
+        if timestamp >= self.timestamp:
+            self.timestamp = timestamp
+            self.current = entry
+        self.revision += 1
+        self.history.append(entry)
+        return True
+
+    def knows(self, identity: bytes) -> bool:
+        """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""
+        return identity in self._recent_ids or identity in self._older_ids
+
+
+class CandleSlot(Slot):
+    """One payload per candle start, the last one received (Upbit: websocket-candle page)."""
+
+    __slots__ = ("_by_start", "_start")
+
+    def __init__(self, key: StreamKey, history_limit: int) -> None:
+        super().__init__(key, history_limit)
+        self._by_start: dict[bytes, Entry] = {}
+        self._start = b""
+
+    def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
+        by_start = self._by_start
+        if identity == self._start and timestamp < self.timestamp:
+            self.older += 1
+            self._renew(entry)
+            return False
+        known = by_start.get(identity)
+        if known is not None and known[0] == entry[0]:
+            self.duplicates += 1
+            self._renew(entry)
+            return False
+        by_start[identity] = entry
+        if len(by_start) > max(self.history_limit, _SMALLEST_HISTORY):
+            del by_start[min(by_start)]
+        if identity >= self._start:
+            self._start = identity
+            self.timestamp = timestamp
+            self.current = entry
+        self.revision += 1
+        return True
+
+    def resize(self, history_limit: int) -> None:
+        self.history_limit = history_limit
+        for start in sorted(self._by_start)[: -max(history_limit, _SMALLEST_HISTORY)]:
+            del self._by_start[start]
+
+    def entries(self) -> list[Entry]:
+        return [entry for _, entry in sorted(self._by_start.items())]
+
+
+class Lane(Protocol):
+    """Takes payloads of one slot in one spelling."""
+
+    slot: Slot
+
+    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+        """File `payload`; `position` is where the value of its third key begins.
+
+        The entry where it was taken, False where it was refused, None where it is not as predicted.
+        """
+        ...
+
+
+class _TickerLane:
+    """A state type whose timestamp stands near the end of the payload."""
+
+    __slots__ = ("_marker", "_offset", "slot")
+
+    def __init__(self, slot: Slot, simple: bool) -> None:
+        self.slot = slot
+        self._marker = b'"tms":' if simple else b'"timestamp":'
+        self._offset = len(self._marker)
+
+    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+        found = payload.rfind(self._marker, position)
+        if found < 0:
+            return None
+        start = found + self._offset
+        entry = (payload, stamp)
+        return self.slot.take(entry, payload[start : start + _TIMESTAMP_DIGITS]) and entry
+
+
+class _OrderbookLane:
+    """A state type whose timestamp is its third value. The level stands last and must be the slot's own."""
+
+    __slots__ = ("_tails", "slot")
+
+    def __init__(self, slot: Slot, simple: bool) -> None:
+        self.slot = slot
+        level = slot.key.variant or 0
+        tail = f'"{"lv" if simple else "level"}":{level}}}'.encode()
+        # The Indonesian host sends no level (measured on the wire).
+        self._tails = (tail,) if level else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
+
+    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+        if not payload.endswith(self._tails):
+            return None
+        entry = (payload, stamp)
+        return self.slot.take(entry, payload[position : position + _TIMESTAMP_DIGITS]) and entry
+
+
+class _TradeLane:
+    """A log type: timestamp third, id in the middle."""
+
+    __slots__ = ("_marker", "_offset", "slot")
+
+    def __init__(self, slot: Slot, simple: bool) -> None:
+        self.slot = slot
+        self._marker = b'"sid":' if simple else b'"sequential_id":'
+        self._offset = len(self._marker)
+
+    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+        start = payload.find(self._marker, position) + self._offset
+        stop = payload.find(b",", start)
+        if start < self._offset or stop < 0:
+            return None
+        entry = (payload, stamp)
+        timestamp = payload[position : position + _TIMESTAMP_DIGITS]
+        return self.slot.take_identified(entry, timestamp, payload[start:stop]) and entry
+
+
+class _CandleLane:
+    """A log type: its start is the third value, quoted; the timestamp stands near the end."""
+
+    __slots__ = ("_marker", "_offset", "slot")
+
+    def __init__(self, slot: Slot, simple: bool) -> None:
+        self.slot = slot
+        self._marker = b'"tms":' if simple else b'"timestamp":'
+        self._offset = len(self._marker)
+
+    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+        found = payload.rfind(self._marker, position)
+        stop = payload.find(b'"', position + 1)
+        if found < 0 or stop < 0:
+            return None
+        start = found + self._offset
+        entry = (payload, stamp)
+        timestamp = payload[start : start + _TIMESTAMP_DIGITS]
+        return self.slot.take_identified(entry, timestamp, payload[position + 1 : stop]) and entry
+
+
+class _ListLane:
+    """An array of one object around another lane's payload."""
+
+    __slots__ = ("_inner", "_next_object", "slot")
+
+    def __init__(self, inner: Lane, simple: bool) -> None:
+        self.slot = inner.slot
+        self._inner = inner
+        self._next_object = b'{"ty":' if simple else b'{"type":'
+
+    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+        if payload[-1:] != b"]" or payload.find(self._next_object, position) >= 0:
+            return None
+        return self._inner.file(payload[1:-1], position - 1, stamp)
+
+
+_LANES: Final[dict[str, type[_TickerLane | _OrderbookLane | _TradeLane | _CandleLane]]] = {
+    "ticker": _TickerLane, "orderbook": _OrderbookLane, "trade": _TradeLane, "candle": _CandleLane,
+}  # fmt: skip
+
+
+def new_slot(key: StreamKey, history_limit: int) -> Slot:
+    """An empty slot of the kind that the key's data type asks for."""
+    data_type = key.data_type
+    if data_type.is_candle:
+        return CandleSlot(key, history_limit)
+    if data_type.retention is Retention.LOG:
+        return TradeSlot(key, history_limit)
+    return Slot(key, history_limit)
+
+
+def lane_for(slot: Slot, head: bytes) -> Lane | None:
+    """The lane for payloads of this slot that begin with `head`; None where the tables predict no such head."""
+    data_type = slot.key.data_type
+    build = _LANES.get(data_type.family)
+    if build is None:
+        return None
+    for simple in (False, True):
+        predicted = predicted_head(data_type, slot.key.symbol, simple=simple)
+        if head == predicted:
+            return build(slot, simple)
+        if head == b"[" + predicted:
+            return _ListLane(build(slot, simple), simple)
+    return None
+
+
+def file_parsed(slot: Slot, payload: bytes, parsed: dict[str, Any], stamp: Stamp) -> bool:
+    """File a payload that had to be parsed, by the same rules as the lanes."""
+    data_type = slot.key.data_type
+    entry = (payload, stamp)
+    timestamp = _digits(parsed.get("timestamp", parsed.get("tms")))
+    if data_type.retention is Retention.STATE:
+        return slot.take(entry, timestamp)
+    return slot.take_identified(entry, timestamp, _identity(data_type, parsed))
+
+
+def _digits(value: object) -> bytes:
+    return b"%013d" % value if isinstance(value, int) and value >= 0 else b""
+
+
+def _identity(data_type: DataType, parsed: dict[str, Any]) -> bytes:
+    if data_type.is_candle:
+        return str(parsed.get("candle_date_time_utc", parsed.get("cdttmu"))).encode()
+    return str(parsed.get("sequential_id", parsed.get("sid"))).encode()

@@ -1,0 +1,425 @@
+"""The pool: the newest payload and a bounded history of every wanted key, and the threads that wait for them.
+
+I/O threads file whole read batches under one lock; pulls read without it. What a pull needs (payload and stamp) is one
+tuple that is replaced as a whole, so a reader sees either the old pair or the new one. Decoding happens in the caller's
+thread and is remembered in the slot.
+
+The check that a batch belongs to a living epoch is made inside the lock: made outside, a late batch of a dead connection
+could overwrite a value of its successor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+from attrs import define, field, frozen
+
+from upbit_ws.events import Event
+from upbit_ws.exceptions import PayloadError
+from upbit_ws.models import decode_event
+from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, key_of, parse_elements
+from upbit_ws.protocol.epoch_manager import EpochManager
+from upbit_ws.protocol.slots import Entry, Lane, Slot, Stamp, file_parsed, lane_for, new_slot
+from upbit_ws.shared.locks import make_lock
+from upbit_ws.shared.waiting import Waiter
+from upbit_ws.types import DataType, Endpoint, StreamKey
+
+__all__ = ["DataPoolManager", "Ingested", "PoolCounters", "RejectedPayload"]
+
+_LARGEST_SAMPLE: Final = 2048
+_SAMPLES_KEPT: Final = 16
+_CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
+
+
+@define
+class Ingested:
+    """What one batch left to do outside the lock."""
+
+    #: Error, status and control replies, parsed.
+    controls: list[dict[str, Any]] = field(factory=list)
+    #: Payloads of slots that somebody watches, in order.
+    deliveries: list[tuple[Slot, Entry]] = field(factory=list)
+
+
+@frozen
+class RejectedPayload:
+    """A payload that was not used, kept for diagnosis."""
+
+    sample: bytes
+    reason: str
+    received_at: float
+
+
+@frozen
+class PoolCounters:
+    """Totals since the pool was made."""
+
+    messages: int
+    undecodable: int
+    unknown: int
+    unwanted: int
+    stale: int
+    older: int
+    duplicates: int
+
+
+class DataPoolManager:
+    """Latest values, histories, waiters. One per manager, shared by all its connections and clients."""
+
+    def __init__(self) -> None:
+        #: Guards everything below, the slots and the epochs.
+        self._lock = make_lock("data-pool", 30)
+        self._epochs = EpochManager()
+        self._slots: dict[StreamKey, Slot] = {}
+        self._versions: dict[Endpoint, int] = {}
+        #: Head of a payload -> the lane it belongs to. Filled as heads are first seen, bounded by the wanted keys.
+        self._lanes: dict[bytes, Lane] = {}
+        self._heads: dict[StreamKey, list[bytes]] = {}
+        self._waiters: set[Waiter] = set()
+        self._rejected: deque[RejectedPayload] = deque(maxlen=_SAMPLES_KEPT)
+        self._messages = 0
+        self._undecodable = 0
+        self._unknown = 0
+        self._unwanted = 0
+        self._stale = 0
+        self._retired_older = 0
+        self._retired_duplicates = 0
+
+    # -- what is kept -------------------------------------------------------------------------------------------------
+
+    def admit(self, endpoint: Endpoint, keys: Iterable[StreamKey], version: int) -> None:
+        """Have a slot for each of these keys, which are wanted as of this version of the wanted set."""
+        with self._lock:
+            self._versions[endpoint] = max(version, self._versions.get(endpoint, 0))
+            for key in keys:
+                if key not in self._slots:
+                    self._slots[key] = new_slot(key, 0)
+
+    def forget_except(self, endpoint: Endpoint, keys: Collection[StreamKey], version: int) -> None:
+        """Forget the slots of an endpoint that the request just sent does not name.
+
+        Forgetting waits for the request, because a key that is unwanted and wanted again in between gets no new snapshot
+        from the exchange. Where the wanted set has changed since `version`, the next request does it.
+        """
+        with self._lock:
+            if version < self._versions.get(endpoint, 0):
+                return
+            for key in [key for key in self._slots if key.data_type.endpoint is endpoint and key not in keys]:
+                self._forget_locked(key)
+
+    def keep_history(self, histories: Mapping[StreamKey, int]) -> None:
+        """Keep at least so many payloads of each of these keys. A history shrinks only when its key is forgotten."""
+        with self._lock:
+            for key, length in histories.items():
+                slot = self._slots.get(key)
+                if slot is not None and slot.history_limit < length:
+                    slot.resize(length)
+
+    def _forget_locked(self, key: StreamKey) -> None:
+        assert self._lock.locked()
+        slot = self._slots.pop(key)
+        self._retired_older += slot.older
+        self._retired_duplicates += slot.duplicates
+        for head in self._heads.pop(key, ()):
+            del self._lanes[head]
+
+    def slot(self, key: StreamKey) -> Slot | None:
+        """The slot of a wanted key."""
+        return self._slots.get(key)
+
+    def watch(self, key: StreamKey, count: int) -> None:
+        """Add to (or take from) the number of subscribers who get every payload of a key."""
+        with self._lock:
+            slot = self._slots.get(key)
+            if slot is not None:
+                slot.watchers += count
+
+    # -- epochs -------------------------------------------------------------------------------------------------------
+
+    def open_epoch(self, endpoint: Endpoint, now: float, *, replaces: int | None = None) -> int:
+        """A connection was upgraded: the number of its epoch. What older epochs deliver from now on is refused."""
+        with self._lock:
+            return self._epochs.open(endpoint, now, replaces=replaces)
+
+    def close_epoch(self, epoch: int, now: float) -> None:
+        """The connection of an epoch ended: its values are vouched for as of its last proof of life."""
+        with self._lock:
+            self._epochs.close(epoch, now)
+            oldest = min((slot.current[1][1] for slot in self._slots.values() if slot.current), default=epoch)
+            self._epochs.forget_before(min(oldest, epoch))
+
+    def prove_alive(self, epoch: int, now: float) -> None:
+        """The connection of an epoch gave a sign of life that was no data (a pong, a status reply)."""
+        with self._lock:
+            self._epochs.alive(epoch, now)
+
+    def suspect(self, epoch: int, since: float) -> None:
+        """The feed of an epoch may be mute: its values are vouched for as of `since` until it is trusted again."""
+        with self._lock:
+            self._epochs.suspect(epoch, since)
+
+    def trust(self, epoch: int) -> None:
+        """The feed of an epoch spoke again."""
+        with self._lock:
+            self._epochs.trust(epoch)
+
+    def vouched_at(self, epoch: int) -> float | None:
+        """When (monotonic seconds) the SDK could last vouch for values of this epoch."""
+        return self._epochs.vouched_at(epoch)
+
+    def is_live(self, slot: Slot) -> bool:
+        """Whether the value of a slot comes from (or was renewed by) a connection that is open and trusted now."""
+        current = slot.current
+        if current is None:
+            return False
+        epoch = current[1][1]
+        return self._epochs.is_current(slot.key.data_type.endpoint, epoch) and not self._epochs.is_suspected(epoch)
+
+    # -- filing -------------------------------------------------------------------------------------------------------
+
+    def ingest(self, endpoint: Endpoint, epoch: int, messages: list[bytes], now: float) -> Ingested:
+        """File one read batch of a connection. Called by its I/O thread."""
+        result = Ingested()
+        stamp = (now, epoch)
+        fired: list[Waiter] = []
+        with self._lock:
+            self._messages += len(messages)
+            if not self._epochs.is_current(endpoint, epoch):
+                self._stale += len(messages)
+                return result
+            self._epochs.alive(epoch, now)
+            unmatched = self._file_locked(messages, stamp, result, fired)
+        for waiter in fired:
+            waiter.fire()
+        for message in unmatched:
+            self._ingest_unmatched(message, stamp, result)
+        return result
+
+    def _file_locked(
+        self, messages: list[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]
+    ) -> list[bytes]:
+        """The hot path: one scan, one look-up and one call per message. Returns what no lane could read."""
+        assert self._lock.locked()
+        lane_of = self._lanes.get
+        unmatched: list[bytes] = []
+        for message in messages:
+            position = message.find(b'":', HEAD_SCAN_FROM) + 2
+            lane = lane_of(message[:position])
+            if lane is None:
+                unmatched.append(message)
+                continue
+            entry = lane.file(message, position, stamp)
+            if entry:
+                slot = lane.slot
+                if slot.waiters:
+                    _collect(slot, fired)
+                if slot.watchers:
+                    result.deliveries.append((slot, entry))  # type: ignore[arg-type]
+            elif entry is None:
+                unmatched.append(message)
+        return unmatched
+
+    def _ingest_unmatched(self, message: bytes, stamp: Stamp, result: Ingested) -> None:
+        """A payload that no lane could read, or the first of its kind: parse it, outside the lock, then file it."""
+        try:
+            elements = parse_elements(message)
+        except ValueError as error:
+            self._reject(message, f"not JSON: {error}", stamp[0])
+            return
+        for payload, element in elements:
+            if not _CONTROL_KEYS.isdisjoint(element):
+                result.controls.append(element)
+                continue
+            slot = self._ingest_parsed(payload, element, stamp, result)
+            if slot is not None and len(elements) == 1:
+                self._learn_head(message, slot)
+
+    def _ingest_parsed(
+        self, payload: bytes, element: dict[str, Any], stamp: Stamp, result: Ingested
+    ) -> Slot | None:
+        """File a parsed payload; the slot it belongs to, or None where there is none."""
+        data_type = DataType.find(element.get("type", element.get("ty")))
+        if data_type is None:
+            self._reject(payload, "unknown type", stamp[0], unknown=True)
+            return None
+        try:
+            decode_event(payload)
+        except PayloadError as error:
+            self._reject(payload, str(error), stamp[0])
+            return None
+        fired: list[Waiter] = []
+        with self._lock:
+            slot = self._slots.get(key_of(data_type, element))
+            if slot is None or not self._epochs.is_current(data_type.endpoint, stamp[1]):
+                self._unwanted += 1
+                return None
+            if file_parsed(slot, payload, element, stamp):
+                _collect(slot, fired)
+                if slot.watchers:
+                    result.deliveries.append((slot, (payload, stamp)))
+        for waiter in fired:
+            waiter.fire()
+        return slot
+
+    def _learn_head(self, message: bytes, slot: Slot) -> None:
+        """Remember the lane for payloads that begin like this one, if the tables predict such a beginning."""
+        head = message[: message.find(b'":', HEAD_SCAN_FROM) + 2]
+        lane = lane_for(slot, head)
+        if lane is None:
+            return
+        with self._lock:
+            heads = self._heads.setdefault(slot.key, [])
+            if self._slots.get(slot.key) is slot and head not in self._lanes:
+                heads.append(head)
+                self._lanes[head] = lane
+
+    def _reject(self, payload: bytes, reason: str, now: float, *, unknown: bool = False) -> None:
+        with self._lock:
+            if unknown:
+                self._unknown += 1
+            else:
+                self._undecodable += 1
+            self._rejected.append(RejectedPayload(payload[:_LARGEST_SAMPLE], reason, now))
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def event(self, slot: Slot) -> tuple[Event, Entry] | None:
+        """The newest event of a slot and the entry it was decoded from; None where it has none.
+
+        A payload that does not decode is counted and set aside, and the newest one before it that does stands.
+        """
+        current = slot.current
+        if current is None:
+            return None
+        memo = slot.memo
+        if memo is not None and memo[0] is current:
+            return memo[1]
+        found = self._decode_newest(slot, current)
+        if found is None and memo is not None:
+            found = memo[1]
+        if found is not None:
+            slot.memo = (current, found)
+        return found
+
+    def _decode_newest(self, slot: Slot, current: Entry) -> tuple[Event, Entry] | None:
+        try:
+            return decode_event(current[0]), current
+        except PayloadError as error:
+            self._reject(current[0], str(error), current[1][0])
+        for entry in reversed(slot.entries()):
+            if entry is current or entry[0] is current[0]:
+                continue
+            try:
+                return decode_event(entry[0]), entry
+            except PayloadError:
+                continue
+        return None
+
+    def price(self, slot: Slot) -> float | None:
+        """The newest `trade_price` of a ticker, trade or candle slot, without building its event."""
+        current = slot.current
+        if current is None:
+            return None
+        memo = slot.price_memo
+        if memo is not None and memo[0] is current:
+            return memo[1]
+        price: Any = None
+        try:
+            parsed = orjson.loads(current[0])
+            price = parsed.get("trade_price", parsed.get("tp"))
+        except orjson.JSONDecodeError:
+            pass  # `event` below counts it and finds the value that stands
+        if type(price) is not float and type(price) is not int:
+            found = self.event(slot)
+            if found is None:
+                return None
+            price = getattr(found[0], "trade_price")  # noqa: B009
+        slot.price_memo = (current, float(price))
+        return float(price)
+
+    def history(self, slot: Slot, limit: int | None) -> list[Event]:
+        """The decodable events of a slot's history, oldest first; the newest `limit` of them."""
+        with self._lock:
+            entries = slot.entries()
+        wanted = slot.history_limit if limit is None else min(limit, slot.history_limit)
+        events: list[Event] = []
+        for entry in entries[len(entries) - wanted if wanted < len(entries) else 0 :]:
+            try:
+                events.append(decode_event(entry[0]))
+            except PayloadError as error:
+                self._reject(entry[0], str(error), entry[1][0])
+        return events
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def wait(self, slots: Iterable[Slot], is_due: Callable[[], bool], timeout: float) -> None:
+        """Block until `is_due()` or a payload for one of the slots arrives, at most `timeout` seconds.
+
+        `is_due` is asked under the pool's lock, after the thread is registered: nothing is missed in between.
+        """
+        waiter = Waiter()
+        slots = list(slots)
+        with self._lock:
+            if is_due():
+                return
+            for slot in slots:
+                slot.waiters.append(waiter)
+            self._waiters.add(waiter)
+        try:
+            waiter.wait(timeout)
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
+                for slot in slots:
+                    if waiter in slot.waiters:
+                        slot.waiters.remove(waiter)
+
+    def wake_all(self) -> None:
+        """Wake every waiting thread, to look again at what it waits for (closing, a refusal)."""
+        with self._lock:
+            due = [waiter for waiter in self._waiters if not waiter.is_fired]
+            for waiter in due:
+                waiter.is_fired = True
+        for waiter in due:
+            waiter.fire()
+
+    # -- figures ------------------------------------------------------------------------------------------------------
+
+    def counters(self) -> PoolCounters:
+        """Totals since the pool was made."""
+        with self._lock:
+            slots = list(self._slots.values())
+            return PoolCounters(
+                messages=self._messages,
+                undecodable=self._undecodable,
+                unknown=self._unknown,
+                unwanted=self._unwanted,
+                stale=self._stale,
+                older=self._retired_older + sum(slot.older for slot in slots),
+                duplicates=self._retired_duplicates + sum(slot.duplicates for slot in slots),
+            )
+
+    def taken_by_type(self) -> dict[DataType, int]:
+        """How many payloads the present slots took, by data type."""
+        totals: dict[DataType, int] = {}
+        with self._lock:
+            for key, slot in self._slots.items():
+                totals[key.data_type] = totals.get(key.data_type, 0) + slot.revision
+        return totals
+
+    def rejected(self) -> tuple[RejectedPayload, ...]:
+        """The last payloads that were not used, oldest first."""
+        with self._lock:
+            return tuple(self._rejected)
+
+
+def _collect(slot: Slot, fired: list[Waiter]) -> None:
+    """Take the slot's waiters that are not yet going to be woken. Under the pool's lock."""
+    for waiter in slot.waiters:
+        if not waiter.is_fired:
+            waiter.is_fired = True
+            fired.append(waiter)
+    slot.waiters.clear()
