@@ -6,7 +6,7 @@ HTTP status, a bad certificate) may raise that; the two tables below are the who
 
 An upgrade alone proves nothing: a server that accepts and closes at once would otherwise be hammered for ever. Only
 first data, or 30 stable seconds, make the next failure the first one again. Data does so once the connection has
-lived `QUICK_DEATH` seconds, so a server that greets with a snapshot and hangs up is not hammered either.
+lived for `base_delay`, so a server that greets with a snapshot and hangs up is not hammered either.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from upbit_ws.protocol.rate_limit import block_seconds
 
 __all__ = ["CLOSE_POLICIES", "HTTP_POLICIES", "Backoff", "Failure", "FailureKind", "Policy", "policy_for"]
 
-QUICK_DEATH = 0.5
-"""A connection that ended within this many seconds does not reset the delay, though it delivered something."""
 IDENTICAL = 5
 """So many failures of one sort without a success between are no accident: from there on `STUBBORN_FLOOR` holds."""
 STUBBORN_FLOOR = 30.0
@@ -77,7 +75,7 @@ class Policy:
     ceiling: float | None = None
     """Caps the growth below the configured cap."""
     slow_after_first: float | None = None
-    """From the second on this is the floor: one fresh token, then no hurry. All refusals of credentials count as one."""
+    """From the second on this is the floor: one fresh token, then no hurry. Refusals of any kind count as one."""
     counts_identical: bool = False
     """Seen `IDENTICAL` times since the last reset it is taken for permanent."""
     is_block: bool = False
@@ -236,7 +234,7 @@ class Backoff:
         if self._connected_at is None:
             return False
         lived = now - self._connected_at
-        return lived >= self._config.stable_after or (self._has_data and lived >= QUICK_DEATH)
+        return lived >= self._config.stable_after or (self._has_data and lived >= self._config.base_delay)
 
     def _reset(self) -> None:
         self.attempt = 0

@@ -158,8 +158,8 @@ class RateGroup:
 def block_seconds(status: int, retry_after: float | None, strikes: int) -> float:
     """For how long to keep away after 429 or 418, having been told so `strikes` times before.
 
-    A stated time is taken as it is, within 1 s to 10 min (and not under a minute for 418). Without one it is 1, 2, 4, ...
-    seconds for 429 and 60, 120, 240, ... for 418: Upbit's blocks grow on repetition.
+    A stated time is taken as it is, within 1 s to 10 min (and not under a minute for 418). Without one it is 1, 2, 4,
+    ... seconds for 429 and 60, 120, 240, ... for 418: Upbit's blocks grow on repetition.
     """
     floor = TEAPOT_BLOCK if status == 418 else MIN_BLOCK
     if retry_after is None or math.isnan(retry_after):
@@ -188,7 +188,7 @@ def parse_remaining_req(header: str | None) -> RemainingRequests | None:
     """
     if not header or len(header) > 200:
         return None
-    pairs = dict(match.groups() for match in map(_PAIR.match, header.split(";")) if match)
+    pairs = {match[1]: match[2] for match in map(_PAIR.match, header.split(";")) if match}
     group, sec, minute = pairs.get("group"), pairs.get("sec", ""), pairs.get("min", "")
     if group is None or not _is_count(sec):
         return None

@@ -6,7 +6,8 @@ critical section small, because whoever needs two things has to decide about the
 `make_lock` returns a plain `threading.Lock`; the rule costs nothing. In a debug build (environment variable
 ``UPBIT_WS_DEBUG_LOCKS=1``, or `enable_lock_ranks` called before the locks are made, as the tests do) it returns a
 lock that checks the rule at each acquisition and raises `LockRuleError` in the thread that breaks it, instead of
-hanging some other thread on some other day. That also catches the garbage collector running a finalizer that takes a lock.
+hanging some other thread on some other day. That also catches the garbage collector running a finalizer that takes a
+lock.
 """
 
 from __future__ import annotations
