@@ -1,0 +1,344 @@
+"""One WebSocket connection, after its upgrade: bytes of the socket to messages and back.
+
+Rules:
+
+1. One thread owns a transport: it waits, reads, sends and closes. Others reach it through the `Wakeup`.
+2. One `receive` is one read of the socket (TLS: one read and its records), however many messages that brings.
+3. Whatever came before an end is delivered before the end is reported, and `receive` is the only place that reports it:
+   a failed write never hides the error frame that the exchange sent before it hung up.
+4. What the socket would not take stays in the buffer, in full and in order; the tail of a frame is never dropped.
+5. A Close frame is the only clean end. FIN, RST and a close_notify of TLS are losses.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+
+from attrs import field, frozen
+
+from upbit_ws.exceptions import ConnectionLostError, InvalidArgumentError, UpbitWebSocketError
+from upbit_ws.protocol.deflate import DeflateParameters, Deflater
+from upbit_ws.protocol.frames import CloseCode, FrameLimits, FrameReader, Opcode
+from upbit_ws.protocol.redaction import escape_text
+from upbit_ws.wire.errors import lost_by
+from upbit_ws.wire.frame_format import client_frame, close_payload
+from upbit_ws.wire.poller import make_poller
+from upbit_ws.wire.tls import TlsStream, tls_error
+from upbit_ws.wire.wakeup import Wakeup
+
+__all__ = ["Transport", "TransportSettings", "Upgraded"]
+
+#: Pings of one read that are answered one by one. RFC 6455, 5.5.3 lets a flood be answered by its newest.
+_PONGS_A_READ = 16
+#: With this much unsent, only the newest ping is remembered, and answered when the rest is out.
+_PONG_BACKLOG = 65536
+_PONGS_KEPT = 1024
+_MAX_CONTROL_PAYLOAD = 125
+#: After both Close frames, how long the peer may take to close the socket first (RFC 6455, 7.1.1), in seconds.
+_FIN_PATIENCE = 0.1
+
+
+@frozen
+class TransportSettings:
+    """Sizes in bytes. `max_outgoing` bounds what waits to be sent; a subscription to all markets is 10 kB."""
+
+    read_size: int = 262144
+    max_outgoing: int = 1 << 20
+    limits: FrameLimits = field(factory=FrameLimits)
+
+
+@frozen
+class Upgraded:
+    """What the handshake left: headers of the response, compression that was agreed, bytes that came after it."""
+
+    headers: Mapping[str, str] = field(factory=dict)
+    deflate: DeflateParameters | None = None
+    leftover: bytes = b""
+
+
+class Transport:
+    """An open connection. Made by `dial`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        wakeup: Wakeup,
+        clock: Callable[[], float],
+        upgraded: Upgraded,
+        settings: TransportSettings,
+        tls: TlsStream | None = None,
+        host: str = "",
+    ) -> None:
+        self._sock = sock
+        self._wakeup = wakeup
+        self._clock = clock
+        self._tls = tls
+        self._settings = settings
+        self._host = host
+        self._poller = make_poller(sock, wakeup)
+        self._reader = FrameReader(settings.limits, upgraded.deflate)
+        self._deflater = Deflater(upgraded.deflate) if upgraded.deflate is not None else None
+        self._leftover = upgraded.leftover
+        #: There may be something to read that `poll` cannot see: the handshake's leftover, records not yet taken apart.
+        self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
+        self._outgoing = bytearray()
+        self._deferred_pong: bytes | None = None
+        self._is_close_sent = False
+        self._has_ended = False
+        #: Why nothing more can be sent, and why nothing more can be read.
+        self._write_failure: UpbitWebSocketError | None = None
+        self._failure: UpbitWebSocketError | None = None
+        #: Headers of the 101, lower-case names.
+        self.response_headers = dict(upgraded.headers)
+        #: Payloads of pongs, oldest first, for the owner to take and clear; the newest 1,024 are kept.
+        self.pongs: list[bytes] = []
+        #: Positions, in the list that `receive` returned last, of messages that came as text.
+        self.text_indexes: list[int] = []
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        #: System calls that read something.
+        self.reads = 0
+
+    def __repr__(self) -> str:
+        state = "closed" if self._sock.fileno() < 0 else "failed" if self._failure else "open"
+        return f"<Transport {self._host or '?'} {'tls ' if self._tls else ''}{state}, {self.reads} reads>"
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._outgoing) and self._write_failure is None
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 after the end."""
+        return self._sock.fileno()
+
+    def wait(self, timeout: float | None) -> tuple[bool, bool]:
+        """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
+
+        Returns:
+            Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
+        """
+        timeout = 0.0 if self._has_news else timeout
+        readable, writable, woken = self._poller.wait(timeout, self.wants_write)
+        if woken:
+            self._wakeup.clear()
+        if writable:
+            self.flush()
+        return readable or self._has_news, woken
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether `receive` has something to say whatever the socket says."""
+        return self._has_unseen or self._failure is not None or self._write_failure is not None
+
+    def receive(self) -> list[bytes]:
+        """The messages of one read, in order; an empty list where it completed none. Never waits.
+
+        Pings are answered, pongs collected, a Close is answered with its own code.
+
+        Raises:
+            ConnectionLostError: the stream is over; `code` and `reason` are the peer's where it sent a Close, else 1006
+                with "no close frame", "truncated", "reset", "timed out" and the like.
+            WebSocketProtocolError: the peer broke the protocol; a Close with `close_code` is on its way.
+        """
+        if self._failure is not None:
+            raise self._failure
+        reader = self._reader
+        data = self._read() if self._tls is None else self._read_tls(self._tls)
+        messages = reader.feed(data)
+        self.text_indexes = reader.text_indexes
+        if reader.pings or reader.pongs or reader.close is not None or reader.error is not None:
+            self._take_control()
+        if self._has_ended and self._failure is None:
+            self._failure = self._end_of_stream()
+        if self._failure is not None and not messages:
+            raise self._failure
+        return messages
+
+    def _read(self) -> bytes:
+        """One read of the socket. Sets `_has_ended` or `_failure` where it was the last."""
+        if self._has_unseen:
+            self._has_unseen = False
+            data, self._leftover = self._leftover, b""
+            return data
+        try:
+            data = self._sock.recv(self._settings.read_size)
+        except (BlockingIOError, InterruptedError):
+            # Nothing more is here: now a failed write is the end.
+            self._failure = self._write_failure
+            return b""
+        except OSError as error:
+            self._failure = lost_by(error, self._host)
+            return b""
+        self.reads += 1
+        self.bytes_received += len(data)
+        if not data:
+            self._has_ended = True
+        return data
+
+    def _read_tls(self, tls: TlsStream) -> bytes:
+        plain, self._leftover = self._leftover, b""
+        if not self._has_unseen:
+            data = self._read()
+            if data or self._has_ended:
+                tls.receive(data)
+        self._has_unseen = False
+        try:
+            plain += tls.read()
+        except ssl.SSLError as error:
+            self._failure = self._failure or tls_error(error, self._host)
+        self._has_unseen = tls.has_more
+        self._has_ended = tls.is_finished
+        self._encrypt(tls)
+        if self._outgoing:
+            self.flush()
+        return plain
+
+    def _end_of_stream(self) -> ConnectionLostError:
+        if self._reader.is_inside_frame:
+            return self._lost("truncated")
+        return self._lost("no close frame")
+
+    def _lost(self, reason: str, code: int = CloseCode.ABNORMAL) -> ConnectionLostError:
+        return ConnectionLostError(reason, code, host=self._host)
+
+    def _take_control(self) -> None:
+        reader = self._reader
+        if reader.pings:
+            self._answer(reader.pings)
+            reader.pings.clear()
+        if reader.pongs:
+            self.pongs += reader.pongs
+            reader.pongs.clear()
+            if len(self.pongs) > _PONGS_KEPT:
+                del self.pongs[:-_PONGS_KEPT]
+        if reader.error is not None:
+            self._send_close(reader.error.close_code)
+            self._failure = reader.error
+        elif reader.close is not None:
+            code, reason = reader.close.code, escape_text(reader.close.reason)
+            self._send_close(code)
+            self._failure = self._lost(reason, code)
+        self.flush()
+
+    def _answer(self, pings: list[bytes]) -> None:
+        if len(self._outgoing) > _PONG_BACKLOG:
+            self._deferred_pong = pings[-1]
+            return
+        for payload in pings[-_PONGS_A_READ:]:
+            self._queue(Opcode.PONG, payload)
+
+    def send_text(self, payload: bytes) -> None:
+        """Queue a text message (UTF-8). It goes out with `flush` or in `wait`.
+
+        Never raises for the network. A peer that has left `max_outgoing` bytes unread is lost: `receive` says so.
+        """
+        self._send_data(Opcode.TEXT, payload)
+
+    def send_binary(self, payload: bytes) -> None:
+        """Queue a binary message; see `send_text`."""
+        self._send_data(Opcode.BINARY, payload)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Queue a ping of at most 125 bytes; its pong arrives in `pongs`. See `send_text`."""
+        if len(payload) > _MAX_CONTROL_PAYLOAD:
+            raise InvalidArgumentError("payload", f"must have at most {_MAX_CONTROL_PAYLOAD} bytes, got {len(payload)}")
+        self._queue(Opcode.PING, payload)
+
+    def _send_data(self, opcode: int, payload: bytes) -> None:
+        compressed = self._deflater.deflate(payload) if self._deflater is not None else None
+        if compressed is None:
+            self._queue(opcode, payload)
+        else:
+            self._queue(opcode, compressed, is_compressed=True)
+
+    def _queue(self, opcode: int, payload: bytes, *, is_compressed: bool = False) -> None:
+        if self._is_close_sent or self._write_failure is not None:
+            # After our Close nothing may follow (RFC 6455, 5.5.1); after a failure nothing would arrive.
+            return
+        if self._outgoing and len(self._outgoing) + len(payload) > self._settings.max_outgoing:
+            self._fail_writing(self._lost("the exchange reads nothing"))
+            return
+        frame = client_frame(opcode, payload, is_compressed=is_compressed)
+        if self._tls is None:
+            self._outgoing += frame
+        else:
+            self._tls.write(frame)
+            self._encrypt(self._tls)
+
+    def _encrypt(self, tls: TlsStream) -> None:
+        try:
+            self._outgoing += tls.take_outgoing()
+        except ssl.SSLError as error:
+            self._fail_writing(tls_error(error, self._host))
+
+    def _fail_writing(self, failure: UpbitWebSocketError) -> None:
+        self._write_failure = self._write_failure or failure
+        self._outgoing.clear()
+
+    def flush(self) -> bool:
+        """Send what the socket takes now; True when nothing waits any more. A failure is reported by `receive`."""
+        outgoing = self._outgoing
+        while outgoing and self._write_failure is None:
+            try:
+                count = self._sock.send(outgoing)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as error:
+                self._fail_writing(lost_by(error, self._host))
+                break
+            self.bytes_sent += count
+            del outgoing[:count]
+            if not outgoing and self._deferred_pong is not None:
+                payload, self._deferred_pong = self._deferred_pong, None
+                self._queue(Opcode.PONG, payload)
+        return True
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, deadline: float) -> None:
+        """Say Close, wait for the peer's until `deadline` (on the injected clock) at the longest, and close the socket.
+
+        Never raises for what the peer does, and never wakes for the wake-up. Idempotent.
+        """
+        if self._sock.fileno() < 0:
+            return
+        try:
+            self._send_close(code, reason)
+            self._linger(deadline)
+        finally:
+            self.abort()
+
+    def _send_close(self, code: int, reason: str = "") -> None:
+        self._queue(Opcode.CLOSE, close_payload(code, reason))
+        self._is_close_sent = True
+
+    def _linger(self, deadline: float) -> None:
+        """Read until the peer has closed, throwing away what comes: nobody wants it any more."""
+        poller = make_poller(self._sock, None)
+        is_answered = False
+        while not self._has_ended:
+            if self._reader.close is not None and not is_answered:
+                is_answered = True
+                deadline = min(deadline, self._clock() + _FIN_PATIENCE)
+                if self._tls is not None:
+                    self._tls.say_goodbye()
+                    self._encrypt(self._tls)
+            self.flush()
+            remaining = deadline - self._clock()
+            if remaining <= 0 or self._write_failure is not None:
+                return
+            readable, _, _ = poller.wait(0.0 if self._has_unseen else remaining, self.wants_write)
+            if readable or self._has_unseen:
+                data = self._read() if self._tls is None else self._read_tls(self._tls)
+                self._reader.feed(data)
+                self._reader.pings.clear()
+                if self._failure is not None and self._reader.close is None and not data:
+                    return
+
+    def abort(self) -> None:
+        """Close the socket at once, without a word. Idempotent."""
+        self._outgoing.clear()
+        self._failure = self._failure or self._lost("closed on this side")
+        self._sock.close()
