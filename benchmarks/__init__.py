@@ -1,0 +1,4 @@
+"""Benchmarks: this SDK and every installed peer, side by side, against load generators of their own.
+
+Run ``python -m benchmarks --help``. What is measured is the public API; method and results are in ``docs/performance.md``.
+"""

@@ -1,0 +1,15 @@
+"""This SDK with nobody looking: into the pool, trades kept in history and de-duplicated."""
+
+from __future__ import annotations
+
+import threading
+
+from benchmarks.clients.base import Meter, Task
+from benchmarks.clients.sdk import counters, open_client, received
+
+
+def run(task: Task) -> None:
+    """Receive for ever; the user's thread waits."""
+    with open_client(task):
+        Meter(task, extra=counters).start(received)
+        threading.Event().wait()
