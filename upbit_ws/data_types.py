@@ -236,6 +236,11 @@ class DataType(Enum):
         raise InvalidArgumentError(argument, f"must be one of {names}, got {value!r}", instead)
 
     @classmethod
+    def find(cls, wire_name: object) -> DataType | None:
+        """Return the member of exactly this wire name, None when there is none (or it is no text at all)."""
+        return _by_wire_name().get(wire_name) if isinstance(wire_name, str) else None
+
+    @classmethod
     def candle(cls, unit: DataType | int | str, argument: str = "unit") -> DataType:
         """Return the candle of a unit: ``5`` (minutes), ``"5m"``, ``"1s"``, ``"1h"`` (= 60m), or a candle type itself.
 
@@ -260,6 +265,7 @@ class DataType(Enum):
 _UNIT = re.compile(r"(?:candle[._-]?)?(?P<number>[1-9][0-9]{0,3})(?P<scale>[smhd]?)", re.ASCII)
 _SCALES = {"s": 1, "m": 60, "": 60, "h": 3600, "d": 86400}
 _TEXTS: dict[str, DataType] = {}
+_WIRE_NAMES: dict[str, DataType] = {}
 
 
 def _seconds_of(unit: object) -> int | None:
@@ -274,6 +280,12 @@ def _by_text() -> Mapping[str, DataType]:
         for member in DataType:
             _TEXTS.update({member.wire_name: member, member.name: member, _squeezed(member.wire_name): member})
     return _TEXTS
+
+
+def _by_wire_name() -> Mapping[str, DataType]:
+    if not _WIRE_NAMES:
+        _WIRE_NAMES.update({member.wire_name: member for member in DataType})
+    return _WIRE_NAMES
 
 
 def _squeezed(text: str) -> str:

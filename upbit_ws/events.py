@@ -79,7 +79,8 @@ def _absent() -> Any:
 class Event:
     """Base of all events. Every one has a `type`, a `stream_type` and a `timestamp`."""
 
-    __slots__ = ()
+    # Here and not in the subclasses: the builder needs classes that differ from their twin in nothing but slots.
+    __slots__ = ("__weakref__",)
 
     type: str
     stream_type: str
@@ -194,7 +195,7 @@ class TradeEvent(Event):
     absent: tuple[str, ...] = _absent()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class OrderbookUnit:
     """The i-th best ask beside the i-th best bid. A thin side is padded with price 0 and size 0."""
 
@@ -322,7 +323,7 @@ class MyOrderEvent(Event):
     order_volume: Decimal | None = None
 
 
-@frozen
+@frozen(weakref_slot=False)
 class MyAsset:
     """Balance of one currency."""
 
