@@ -1,0 +1,77 @@
+"""Dials at loopback servers, real sockets throughout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from upbit_ws.testing import CertificateAuthority
+from upbit_ws.wire.dial import DialTarget, dial
+from upbit_ws.wire.transport import Transport
+from upbit_ws.wire.wakeup import Wakeup
+
+Opener = Callable[..., Transport]
+
+
+@pytest.fixture
+def wakeup() -> Iterator[Wakeup]:
+    made = Wakeup()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> CertificateAuthority:
+    return CertificateAuthority()
+
+
+@pytest.fixture
+def open_transport(wakeup: Wakeup) -> Iterator[Opener]:
+    """`open_transport(url, timeout=..., path=..., **target)`: dial and clean up afterwards."""
+    with ExitStack() as stack:
+
+        def opener(
+            url: str,
+            *,
+            timeout: float = 5.0,
+            path: str = "/websocket/v1",
+            should_stop: Callable[[], bool] = lambda: False,
+            resolve: Any = None,
+            book: Any = None,
+            **target: Any,
+        ) -> Transport:
+            transport = dial(
+                DialTarget.from_url(url + path, **target),
+                deadline=time.monotonic() + timeout,
+                clock=time.monotonic,
+                wakeup=wakeup,
+                should_stop=should_stop,
+                resolve=resolve,
+                book=book,
+            )
+            stack.callback(transport.abort)
+            return transport
+
+        yield opener
+
+
+@pytest.fixture
+def collect() -> Callable[[Transport, int], list[bytes]]:
+    """Read until `count` messages are there, with a bound on the time."""
+
+    def collector(transport: Transport, count: int, *, patience: float = 5.0) -> list[bytes]:
+        deadline = time.monotonic() + patience
+        messages: list[bytes] = []
+        while len(messages) < count:
+            remaining = deadline - time.monotonic()
+            assert remaining > 0, f"{len(messages)} of {count} messages came"
+            readable, _ = transport.wait(remaining)
+            if readable:
+                messages += transport.receive()
+        return messages
+
+    return collector

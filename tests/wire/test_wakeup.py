@@ -1,0 +1,71 @@
+"""A wake-up is seen once set, however often it was set, and is never lost."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+
+from upbit_ws.wire.wakeup import Wakeup
+
+
+def is_readable(wakeup: Wakeup, timeout: float = 0.0) -> bool:
+    return bool(select.select([wakeup], [], [], timeout)[0])
+
+
+def test_it_is_readable_from_set_to_clear(wakeup: Wakeup) -> None:
+    assert not is_readable(wakeup)
+    wakeup.set()
+    wakeup.set()
+    assert is_readable(wakeup)
+    wakeup.clear()
+    assert not is_readable(wakeup)
+    wakeup.set()
+    assert is_readable(wakeup)
+
+
+def test_clearing_what_is_not_set_changes_nothing(wakeup: Wakeup) -> None:
+    wakeup.clear()
+    wakeup.set()
+    assert is_readable(wakeup)
+
+
+def test_any_number_of_threads_wakes_and_no_wake_up_is_lost(wakeup: Wakeup) -> None:
+    posted: list[int] = []
+    seen: set[int] = set()
+
+    def post(base: int) -> None:
+        for number in range(base, base + 500):
+            posted.append(number)
+            wakeup.set()
+
+    threads = [threading.Thread(target=post, args=(base,)) for base in range(0, 4000, 500)]
+    for thread in threads:
+        thread.start()
+    while len(seen) < 4000:
+        # A lost wake-up shows here: something was posted and nothing becomes readable.
+        assert is_readable(wakeup, timeout=5.0)
+        wakeup.clear()
+        seen.update(posted)
+    for thread in threads:
+        thread.join()
+
+
+def test_setting_after_close_does_nothing_and_closing_twice_neither() -> None:
+    wakeup = Wakeup()
+    wakeup.close()
+    wakeup.close()
+    wakeup.set()
+
+
+def test_a_set_under_way_during_close_never_writes_into_a_strangers_descriptor() -> None:
+    wakeup = Wakeup()
+    writer = wakeup._writer  # as held by a thread that is inside `set`
+    assert writer is not None
+    number = writer.fileno()
+    wakeup.close()
+    left, right = socket.socketpair()
+    with left, right:
+        assert number not in (left.fileno(), right.fileno())
+        assert writer.fileno() == number
+    del writer
