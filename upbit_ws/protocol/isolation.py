@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from upbit_ws.protocol.subscription_plan import Plan, bisect
 from upbit_ws.types import StreamKey
@@ -48,7 +48,7 @@ class Isolation:
 
     good: Keys = frozenset()
     suspects: tuple[Keys, ...] = ()
-    blamed: Keys = field(default=frozenset())
+    blamed: Keys = frozenset()
 
     @classmethod
     def of_rejected(cls, plan: Plan) -> Isolation:
@@ -61,16 +61,22 @@ class Isolation:
         return not self.suspects
 
     def adjusted(self, wanted: Keys) -> Isolation:
-        """After the wishes changed: what nobody wants any more is no suspect, what is new is one, asked for last."""
-        known = self.good | self.blamed
+        """After the wishes changed: what nobody wants any more is no suspect, what is new is one, asked for last.
+
+        `wanted` leaves out what is excluded, so a blamed stream in it has been let free and counts as new.
+        """
         suspects = tuple(part for part in (keys & wanted for keys in self.suspects) if part)
-        fresh = wanted - known.union(*suspects)
+        fresh = wanted - self.good.union(*suspects)
         return evolve(
             self,
             good=self.good & wanted,
             suspects=(fresh, *suspects) if fresh else suspects,
-            blamed=self.blamed & wanted,
+            blamed=self.blamed - wanted,
         )
+
+    def doubted(self, key: StreamKey) -> Isolation:
+        """A stream is wanted in another way now: what was known about it is void (see `adjusted`)."""
+        return evolve(self, good=self.good - {key}, suspects=tuple(part - {key} for part in self.suspects))
 
     def attempt(self, plan: Plan) -> Plan | None:
         """The part of the whole plan to be asked for now."""
@@ -85,8 +91,7 @@ class Isolation:
     def rejected(self, plan: Plan) -> Isolation:
         """The attempt was refused; `plan` is the whole plan. Halve the suspects, or blame the one that is left."""
         if not self.suspects:
-            # The good parts alone are refused: what was right is wrong now. Begin again with all of them.
-            return Isolation(suspects=(self.good,), blamed=self.blamed) if self.good else self
+            return Isolation.of_rejected(plan)  # what was right is wrong now
         suspected = plan.only(self.suspects[-1])
         rest = self.suspects[:-1]
         if suspected is None:
