@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.clock import ManualClock
 from tests.leaks import Census
 from tests.process import PythonRunner
+from upbit_ws.testing import ManualClock
 
 if TYPE_CHECKING:
     from upbit_ws.sandbox import Sandbox

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 class PythonRunner:
     """Starts processes, and ends on leaving those that still run."""
 
+    command = (sys.executable,)
+
     def __init__(self) -> None:
         self._started: list[subprocess.Popen[str]] = []
 
@@ -32,9 +34,9 @@ class PythonRunner:
     def start(self, arguments: Sequence[str], *, cwd: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
         """Start `python <arguments>`; what it prints can be read while it runs."""
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*self.command, *arguments],
             cwd=cwd,
-            env=self._environment(environment),
+            env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -52,6 +54,7 @@ class PythonRunner:
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     @staticmethod
-    def _environment(extra: dict[str, str]) -> dict[str, str]:
+    def environment(**extra: str) -> dict[str, str]:
+        """The environment in which the processes run: the sources of the test first, text as UTF-8."""
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         return {**os.environ, "PYTHONPATH": search, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", **extra}
