@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_however_the_bytes_are_cut_the_response_is_the_same(cuts: list[int]) -> 
     parser = ResponseParser()
     response: HttpResponse | None = None
     rest = b""
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in pairwise(places):
         piece = data[start:stop]
         if response is None:
             response = parser.feed(piece)
@@ -65,12 +67,10 @@ def test_a_line_is_bounded_whether_it_ends_or_not(size: int) -> None:
 
 def test_an_endless_line_is_cut_off_early() -> None:
     parser = ResponseParser()
-    fed = 0
+    for _ in range(8):
+        assert parser.feed(b"a" * 1000) is None
     with pytest.raises(HandshakeError, match="longer than 8192"):
-        while True:
-            parser.feed(b"a" * 1000)
-            fed += 1000
-    assert fed < 10_000
+        parser.feed(b"a" * 1000)
 
 
 def test_the_number_of_headers_is_bounded() -> None:
@@ -134,7 +134,7 @@ def test_interim_responses_are_skipped_within_reason() -> None:
     interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
 
     assert parse(interim * 3 + UPGRADE).headers == parse(UPGRADE).headers
-    with pytest.raises(HandshakeError, match="without end|more than"):
+    with pytest.raises(HandshakeError, match=r"without end|more than"):
         parse(interim * 1000 + UPGRADE)
 
 
@@ -203,12 +203,13 @@ def test_an_end_inside_the_head_is_an_error() -> None:
 @given(st.binary(max_size=400), st.integers(0, 40))
 def test_any_bytes_give_a_response_or_the_documented_error(data: bytes, prefix: int) -> None:
     parser = ResponseParser(HandshakeLimits(line=64, headers=4, body=16))
+    response, said = None, ""
     try:
         response = parser.feed(UPGRADE[:prefix] + data) or parser.end()
     except HandshakeError as error:
-        assert str(error).isprintable()
-    else:
-        assert len(response.body) <= 16
+        said = str(error)
+    assert said.isprintable()
+    assert response is None or len(response.body) <= 16
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,12 @@ def server_frame(
     return head + payload
 
 
+def _unmask(payload: bytes, mask: bytes) -> bytes:
+    size = len(payload)
+    repeated = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big")
+
+
 @frozen
 class Request:
     """An HTTP request: its bytes as they came, and its headers with lower-case names."""
@@ -61,23 +67,26 @@ class ReceivedFrame:
 
 
 class Conversation:
-    """One connection of a `ScriptedServer`. Its methods are for the script's thread; `received` may be read by any.
+    """One connection of a `ScriptedServer`.
 
-    Every wait ends when the server stops, with an `OSError` that the server expects.
+    Its methods are for the script's thread; `requests` and `frames` may be read by any. Every wait ends when the server
+    stops, with an error that the server expects.
     """
 
     def __init__(self, sock: socket.socket, stopping: threading.Event, *, timeout: float) -> None:
         self._sock = sock
         self._timeout = timeout
         self._stopping = stopping
-        self._buffer = b""
-        #: All bytes read so far.
-        self.received = b""
+        self._buffer = bytearray()
+        #: Bytes read so far, in all.
+        self.bytes_received = 0
         self.requests: list[Request] = []
         self.frames: list[ReceivedFrame] = []
         #: Set when the script has ended.
         self.is_over = threading.Event()
         sock.settimeout(timeout)
+        # Each `send` is a segment of its own, at once.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def replace_socket(self, sock: socket.socket) -> None:
         """For the server: go on over TLS."""
@@ -90,13 +99,14 @@ class Conversation:
         data = self._sock.recv(_READ)
         if not data:
             raise EOFError("the client closed the connection")
-        self.received += data
+        self.bytes_received += len(data)
         self._buffer += data
 
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
             self._more()
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return taken
 
     def read_request(self) -> Request:
@@ -120,7 +130,7 @@ class Conversation:
         mask = self._take(4) if second & 0x80 else b""
         payload = self._take(size)
         if mask:
-            payload = bytes(byte ^ mask[index & 3] for index, byte in enumerate(payload))
+            payload = _unmask(payload, mask)
         frame = ReceivedFrame(first & 0x0F, payload, bool(first & 0x80), bool(first & 0x40), bool(mask))
         self.frames.append(frame)
         return frame
@@ -131,14 +141,17 @@ class Conversation:
             while True:
                 self._more()
         except (EOFError, ConnectionError):
-            rest, self._buffer = self._buffer, b""
-            return rest
+            return self._take(len(self._buffer))
 
     # Answering
 
     def send(self, data: bytes) -> None:
         """Exactly these bytes."""
         self._sock.sendall(data)
+
+    def send_under_tls(self, data: bytes) -> None:
+        """These bytes below the encryption, where records are expected."""
+        socket.socket.send(self._sock, data)
 
     def send_slowly(self, data: bytes, *, size: int = 1, pause: float) -> None:
         """The bytes in pieces of `size`, with `pause` seconds after each."""
