@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -152,20 +152,26 @@ def sandbox(host: str, port: int, rate: float, markets: str | None, seed: int, s
 def markets(quote: str | None, base_url: str | None) -> None:
     """List the markets that the exchange has now."""
     config = _config(base_url)
-    with RestClient(config.connection.rest_url) as rest:
-        found = [market for market in rest.markets() if quote is None or quote_currency(market.market) == quote.upper()]
+    rest = RestClient(config.connection.rest_url)
+    try:
+        found = [market for market in rest.markets() if quote is None or _is_quoted_in(market, quote)]
+    finally:
+        rest.close()
     if not found:
         raise click.ClickException(f"{config.connection.base_url} has no markets in {quote}")
+    names = ("market", "korean_name", "english_name")
     if not sys.stdout.isatty():
         for market in found:
-            write_line(
-                {"market": market.market, "korean_name": market.korean_name, "english_name": market.english_name}
-            )
+            write_line({name: market.get(name) for name in names})
         return
-    table = Table("Market", "English name", "Korean name", box=None, pad_edge=False, header_style="dim")
+    table = Table("Market", "Korean name", "English name", box=None, pad_edge=False, header_style="dim")
     for market in found:
-        table.add_row(market.market, market.english_name, market.korean_name)
+        table.add_row(*(str(market.get(name, "")) for name in names))
     Console().print(table)
+
+
+def _is_quoted_in(market: Mapping[str, Any], quote: str) -> bool:
+    return quote_currency(str(market["market"])) == quote.upper()
 
 
 def _watch(
