@@ -103,12 +103,14 @@ class CandleBook:
     """
     All candles of one market. A period without a trade has no candle.
 
-    `take_changed` hands out what the WebSocket's one-second tick has to tell: for each candle that a trade touched since
+    `take_changed` hands out what the WebSocket's one-second tick has to tell: for each candle that a trade touched
+    since
     the last call its newest state, so the last frame of a finished candle comes before the first of its successor.
     """
 
     def __init__(self, code: str, keep: int) -> None:
         self._series = {unit: _Series(code, unit, keep) for unit in (*_FIXED, *_CALENDAR)}
+        self.kept = keep
         self._changed_since: int | None = None  # time of the first trade since the last take
 
     def add(self, timestamp: int, price: int, size: int) -> None:

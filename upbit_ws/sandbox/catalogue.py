@@ -83,12 +83,12 @@ class MarketSpec:
 
     @property
     def quote(self) -> str:
-        """"KRW" of "KRW-BTC"."""
+        """ "KRW" of "KRW-BTC"."""
         return self.code.partition("-")[0]
 
     @property
     def base(self) -> str:
-        """"BTC" of "KRW-BTC"."""
+        """ "BTC" of "KRW-BTC"."""
         return self.code.partition("-")[2]
 
 
@@ -127,7 +127,8 @@ def _bases() -> Iterator[str]:
 
 def market_specs(codes: Iterable[str] | None = None, count: int | None = None) -> list[MarketSpec]:
     """
-    The markets to serve: `codes` if given, else `count` of them in the real exchange's proportions, else the default set.
+    The markets to serve: `codes` if given, else `count` of them in the real exchange's proportions, else the default
+    set.
 
     855 gives 289 KRW, 328 BTC and 238 USDT markets.
     """

@@ -21,7 +21,8 @@ def write_history(listing: Listing, *, since: int, now: int, typical: int, rng: 
     """
     Let `listing` have traded from `since` to `now` (ms), along a random path that ends near its listed price.
 
-    `typical` is a typical trade size in 1e-8. The past is made of ordinary trades: every sum and candle follows from them.
+    `typical` is a typical trade size in 1e-8. The past is made of ordinary trades: every sum and candle follows from
+    them.
     """
     length = now - since
     if length <= 0:

@@ -1,4 +1,6 @@
-"""Those who quote: they set a book up, mend it after trades, and move orders about in it. Driven by a seeded generator."""
+"""
+Those who quote: they set a book up, mend it after trades, and move orders about in it. Driven by a seeded generator.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Liquidity:
 
     Args:
         quote: quote currency, which decides the price grid.
-        depth: levels that each side is filled up to. Fewer than 30 make a thin market, whose books are padded on the wire.
+        depth: levels that each side is filled up to. Fewer than 30 make a thin market, whose books are padded on the
+        wire.
         size: a typical size of a level, in 1e-8 of the base currency.
         rng: source of all chance.
     """
@@ -102,7 +105,10 @@ class Liquidity:
             side.reduce(price, side.size_at(price) // 2)
 
     def price_jumped(self, book: Book, price: int, side: str) -> None:
-        """A trade of taker `side` was made at `price`, wherever that is: clear what stood in its way and quote around it."""
+        """
+        A trade of taker `side` was made at `price`, wherever that is: clear what stood in its way and quote around
+        it.
+        """
         if side == "BID":
             book.asks.cut_through(price)
             book.bids.cut_through(price)  # bids at the price or above would have been the makers' own

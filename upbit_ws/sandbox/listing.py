@@ -10,7 +10,7 @@ from upbit_ws.sandbox.candles import CandleBook
 from upbit_ws.sandbox.catalogue import MarketSpec
 from upbit_ws.sandbox.orderbook import Book, Level
 from upbit_ws.sandbox.records import BookRecord, TickerRecord, TradeRecord
-from upbit_ws.sandbox.tick_size import supported_levels
+from upbit_ws.sandbox.tick_size import round_to_tick, supported_levels
 
 __all__ = ["Listing"]
 
@@ -26,7 +26,9 @@ def _date(timestamp: int) -> str:
 
 
 class _RollingDay:
-    """Volume and value of the last 24 hours, to the minute: a sum that forgets by the minute needs no list of trades."""
+    """
+    Volume and value of the last 24 hours, to the minute: a sum that forgets by the minute needs no list of trades.
+    """
 
     __slots__ = ("_buckets", "value", "volume")
 
@@ -79,8 +81,8 @@ class Listing:
         self._volume = self._value = self._ask_volume = self._bid_volume = 0
         self._rolling = _RollingDay()
         self._side, self._size, self._traded_at = "BID", 0, now
-        self._year_high = (spec.price * 14 // 10, _date(now - 200 * _DAY))
-        self._year_low = (spec.price * 6 // 10, _date(now - 90 * _DAY))
+        self._year_high = (round_to_tick(spec.quote, spec.price * 1.4), _date(now - 200 * _DAY))
+        self._year_low = (round_to_tick(spec.quote, spec.price * 0.6), _date(now - 90 * _DAY))
         self._id_time, self._id_count = -1, 0
 
     def open(self, now: int) -> None:
@@ -107,7 +109,9 @@ class Listing:
         return [timestamp * 10_000 + first + number for number in range(count)]
 
     def roll(self, now: int) -> bool:
-        """Begin the UTC day of `now` if it is a new one: the last price becomes the previous close. Whether it was new."""
+        """
+        Begin the UTC day of `now` if it is a new one: the last price becomes the previous close. Whether it was new.
+        """
         self._rolling.forget(now)
         if now // _DAY == self._day:
             return False
@@ -171,7 +175,7 @@ class Listing:
             *self._year_low,
             self.state,
             self.warning,
-            now,
+            now + 1 + self._traded_at % 7,  # the message is a little later than what it tells
             self._rolling.value,
             self._rolling.volume,
         )

@@ -1,7 +1,8 @@
 """
 The market: seeded, consistent, and driven by nothing but `advance`.
 
-Pure: no clock, thread or socket. Orders arrive at random moments, eat from the books and leave trades; books are shown on
+Pure: no clock, thread or socket. Orders arrive at random moments, eat from the books and leave trades; books are
+shown on
 a grid of 100 ms with a phase of each pair's own; candles are told once a second; days roll over at UTC midnight.
 Source of the cadence: measured on the wire (books), Upbit's candle page (candles), ticker page (days).
 """
@@ -45,7 +46,8 @@ class MarketOptions:
 
     Attributes:
         seed: the same seed, markets and start give the same market.
-        rate: messages per second over all markets, as seen by who subscribes to every ticker, trade and orderbook; 0 is quiet.
+        rate: messages per second over all markets, as seen by who subscribes to every ticker, trade and orderbook; 0
+        is quiet.
         history_hours: how far back trades and candles reach at the start; 0 for none.
         keep_trades, keep_candles: bounds of memory, per market (candles: per market and unit).
         duplicate_trades: chance that a trade is told twice.
@@ -247,7 +249,9 @@ class Market:
     def trade(
         self, code: str, *, price: int | None = None, size: int | None = None, side: str | None = None
     ) -> list[MarketEvent]:
-        """Make one trade now, by default of a typical size at the best price. A `price` elsewhere moves the book there."""
+        """
+        Make one trade now, by default of a typical size at the best price. A `price` elsewhere moves the book there.
+        """
         listing, crowd = self.listings[code], self._crowds[code]
         side = side or self._rng.choice(("ASK", "BID"))
         size = size or self._typical_size(listing.spec)
@@ -262,9 +266,7 @@ class Market:
             crowd.price_jumped(listing.book, price, side)
         return self._settle(code, side, [(price, size)], split=False)
 
-    def _settle(
-        self, code: str, side: str, fills: list[tuple[int, int]], *, split: bool = True
-    ) -> list[MarketEvent]:
+    def _settle(self, code: str, side: str, fills: list[tuple[int, int]], *, split: bool = True) -> list[MarketEvent]:
         """Turn fills into trades, mend the book, and tell."""
         if not fills:
             return []
@@ -286,7 +288,8 @@ class Market:
         self, listing: Listing, now: int, fills: list[tuple[int, int]], *, split: bool
     ) -> list[tuple[int, int, int]]:
         """
-        Fills with their ids. Inside one price the ids do not follow the order of execution, as on the real exchange; from one
+        Fills with their ids. Inside one price the ids do not follow the order of execution, as on the real exchange;
+        from one
         price to the next they do, so that sorting by id ends with the last price.
         """
         numbered: list[tuple[int, int, int]] = []

@@ -11,7 +11,10 @@ Level = tuple[int, int]
 """A price and the size resting there, both in 1e-8."""
 
 UNIT_COUNTS: tuple[int, ...] = (1, 5, 15, 30)
-"""The depths that can be asked for. Any other falls back to 30. Upbit: change notice of 2025-07-02, measured on the wire."""
+"""
+The depths that can be asked for. Any other falls back to 30. Upbit: change notice of 2025-07-02, measured on the
+wire.
+"""
 
 
 class Side:
@@ -119,7 +122,8 @@ class Book:
 
 def grouped(levels: tuple[Level, ...], group: int, *, asks: bool) -> tuple[Level, ...]:
     """
-    `levels` merged on a grid of `group` (in 1e-8), best first. Asks are rounded up and bids down, so no pair crosses that did not before.
+    `levels` merged on a grid of `group` (in 1e-8), best first. Asks are rounded up and bids down, so no pair crosses
+    that did not before.
 
     A bid below the first step of the grid falls to price 0, which a book shows as an empty slot: it is left out.
     """

@@ -1,7 +1,9 @@
 """
-What happens in the market, as immutable values: the one vocabulary between the simulation and everything that tells of it.
+What happens in the market, as immutable values: the one vocabulary between the simulation and everything that tells
+of it.
 
-Prices and sizes are whole numbers of 1e-8, values (price times size) of 1e-16, rates of 1e-10, times are milliseconds since the epoch.
+Prices and sizes are whole numbers of 1e-8, values (price times size) of 1e-16, rates of 1e-10, times are milliseconds
+since the epoch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
 """
 How numbers are written, which at Upbit depends on the format and on the field.
 
-Measured on the wire (2026-09-23): DEFAULT writes prices the way Java prints a double (`1.16539E8`, `5921000.0`) and sizes with
-eight decimals (`0.00077720`); SIMPLE writes prices plain (`116606000`) and sizes as a double (`7.9276E-4`). REST is plain
-throughout. Every function here takes a whole number and says of what: `units` are 1e-8, `squares` are 1e-16 (a price times a size).
+Measured on the wire (2026-09-23): DEFAULT writes prices the way Java prints a double (`1.16539E8`, `5921000.0`) and
+sizes with
+eight decimals (`0.00077720`); SIMPLE writes prices plain (`116606000`) and sizes as a double (`7.9276E-4`). REST is
+plain
+throughout. Every function here takes a whole number and says of what: `units` are 1e-8, `squares` are 1e-16 (a price
+times a size).
 """
 
 from __future__ import annotations
@@ -67,9 +70,9 @@ def double(units: int) -> str:
 
 
 def plain_square(squares: int) -> str:
-    """A price times a size, or a sum of such, without exponent and with at most eight decimals."""
+    """A price times a size, or a sum of such, without exponent: all of its up to sixteen decimals."""
     whole, fraction = divmod(squares, _SQUARE)
-    return _digits(whole, fraction // SCALE, 8)
+    return _digits(whole, fraction, 16)
 
 
 def double_square(squares: int) -> str:

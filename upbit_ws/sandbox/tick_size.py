@@ -106,7 +106,8 @@ def supported_levels(quote: str, price: int) -> tuple[int, ...]:
     The grouping levels of a market around `price`, in 1e-8, beginning with 0 (no grouping).
 
     Only KRW markets have any: ten times the order price unit and each tenfold of it up to five of them, while a level
-    is not larger than the price itself. Upbit: orderbook instruments page gives 0, 10000, 100000, 1000000 and two more for KRW-BTC.
+    is not larger than the price itself. Upbit: orderbook instruments page gives 0, 10000, 100000, 1000000 and two
+    more for KRW-BTC.
     """
     if quote != "KRW":
         return (0,)

@@ -1,0 +1,14 @@
+"""
+An embedded Upbit-like exchange: a real server on the loopback with a simulated, seeded market.
+
+For demos without a network, for this package's tests and for the tests of those who build on it. Needs the extra
+`sandbox`.
+"""
+
+from __future__ import annotations
+
+from upbit_ws.sandbox.config import SandboxConfig
+from upbit_ws.sandbox.exchange import Exchange, Trade
+from upbit_ws.sandbox.sandbox import Sandbox, SandboxError
+
+__all__ = ["Exchange", "Sandbox", "SandboxConfig", "SandboxError", "Trade"]
