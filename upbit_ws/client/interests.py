@@ -90,6 +90,19 @@ class Interests:
             for code in self.codes(data_type, expand)
         ]
 
+    def histories(self, expand: Callable[[str], Iterable[str]]) -> dict[StreamKey, int]:
+        """How many values are to be kept of each stream."""
+        return {
+            self.key(data_type, code): interest.history
+            for data_type, interest in self.by_type.items()
+            for code in self.codes(data_type, expand)
+        }
+
+    def summary(self) -> str:
+        """In a few words, for a repr."""
+        parts = [f"{data_type.value} x {len(interest.symbols)}" for data_type, interest in self.by_type.items()]
+        return ", ".join(parts) or "nothing registered"
+
     def require(self, component_id: str, data_type: DataType, symbols: Iterable[str] | None) -> tuple[str, ...]:
         """The symbols, as registered; all of them for None.
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import orjson
 
-from upbit_ws.models import family_fields
-from upbit_ws.types import DataType, StreamKey
+from upbit_ws.fields import family_fields
+from upbit_ws.types import DataType
 
-__all__ = ["HEAD_SCAN_FROM", "key_of", "parse_elements", "predicted_head", "split_list"]
+__all__ = ["HEAD_SCAN_FROM", "parse_elements", "predicted_head", "split_list"]
 
 #: Where to look for the colon behind the third key: past the second key of the longest type name (`candle.240m`), before
 #: the third key of the shortest payload (`trade`, SIMPLE, a five-letter code).
@@ -27,16 +27,6 @@ def predicted_head(data_type: DataType, symbol: str, *, simple: bool) -> bytes:
     fields = family_fields(data_type.family)
     names = [(field.simple if simple else field.name) for field in fields[:3]]
     return f'{{"{names[0]}":"{data_type.value}","{names[1]}":"{symbol}","{names[2]}":'.encode()
-
-
-def key_of(data_type: DataType, element: dict[str, Any]) -> StreamKey:
-    """The key that a parsed payload of this type belongs to (either spelling)."""
-    symbol = element.get("code", element.get("cd")) if data_type.has_codes else None
-    variant: Any = None
-    if data_type is DataType.ORDERBOOK:
-        level = element.get("level", element.get("lv"))
-        variant = level if isinstance(level, (int, float)) and level else None
-    return StreamKey(data_type, symbol if isinstance(symbol, str) else "", variant)
 
 
 def split_list(payload: bytes) -> list[bytes]:

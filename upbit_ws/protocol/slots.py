@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol
 
+from upbit_ws.events import Event
 from upbit_ws.protocol.envelope import predicted_head
 from upbit_ws.types import DataType, Retention, StreamKey
 
@@ -59,7 +60,7 @@ class Slot:
         self.older = 0
         self.duplicates = 0
         #: The last decoded entry and its event; the last entry whose price was read, and the price. Written by readers.
-        self.memo: tuple[Entry, Any] | None = None
+        self.memo: tuple[Entry, tuple[Event, Entry]] | None = None
         self.price_memo: tuple[Entry, float] | None = None
         #: Threads waiting for the next payload; subscribers to every payload.
         self.waiters: list[Any] = []
@@ -221,10 +222,10 @@ class _OrderbookLane:
 
     def __init__(self, slot: Slot, simple: bool) -> None:
         self.slot = slot
-        level = slot.key.variant or 0
-        tail = f'"{"lv" if simple else "level"}":{level}}}'.encode()
+        level = slot.key.variant
+        tail = f'"{"lv" if simple else "level"}":{level if level is not None else 0}}}'.encode()
         # The Indonesian host sends no level (measured on the wire).
-        self._tails = (tail,) if level else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
+        self._tails = (tail,) if level is not None else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
 
     def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
         if not payload.endswith(self._tails):

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 from upbit_ws.events import Event
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
-from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, key_of, parse_elements
+from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, parse_elements
 from upbit_ws.protocol.epoch_manager import EpochManager
 from upbit_ws.protocol.slots import Entry, Lane, Slot, Stamp, file_parsed, lane_for, new_slot
 from upbit_ws.shared.locks import make_lock
@@ -31,6 +31,7 @@ __all__ = ["DataPoolManager", "Ingested", "PoolCounters", "RejectedPayload"]
 
 _LARGEST_SAMPLE: Final = 2048
 _SAMPLES_KEPT: Final = 16
+_WIRE_NAMES: Final = frozenset(data_type.value for data_type in DataType)
 _CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
 
 
@@ -129,6 +130,12 @@ class DataPoolManager:
     def slot(self, key: StreamKey) -> Slot | None:
         """The slot of a wanted key."""
         return self._slots.get(key)
+
+    def has_delivered(self, key: StreamKey, epoch: int) -> bool:
+        """Whether a key has delivered in this epoch (or a later one)."""
+        slot = self._slots.get(key)
+        current = slot.current if slot is not None else None
+        return current is not None and current[1][1] >= epoch
 
     def watch(self, key: StreamKey, count: int) -> None:
         """Add to (or take from) the number of subscribers who get every payload of a key."""
@@ -241,19 +248,18 @@ class DataPoolManager:
         self, payload: bytes, element: dict[str, Any], stamp: Stamp, result: Ingested
     ) -> Slot | None:
         """File a parsed payload; the slot it belongs to, or None where there is none."""
-        data_type = DataType.find(element.get("type", element.get("ty")))
-        if data_type is None:
+        if element.get("type", element.get("ty")) not in _WIRE_NAMES:
             self._reject(payload, "unknown type", stamp[0], unknown=True)
             return None
         try:
-            decode_event(payload)
+            key = decode_event(payload).key
         except PayloadError as error:
             self._reject(payload, str(error), stamp[0])
             return None
         fired: list[Waiter] = []
         with self._lock:
-            slot = self._slots.get(key_of(data_type, element))
-            if slot is None or not self._epochs.is_current(data_type.endpoint, stamp[1]):
+            slot = self._slots.get(key)
+            if slot is None or not self._epochs.is_current(key.data_type.endpoint, stamp[1]):
                 self._unwanted += 1
                 return None
             if file_parsed(slot, payload, element, stamp):
@@ -297,9 +303,7 @@ class DataPoolManager:
         memo = slot.memo
         if memo is not None and memo[0] is current:
             return memo[1]
-        found = self._decode_newest(slot, current)
-        if found is None and memo is not None:
-            found = memo[1]
+        found = self._decode_newest(slot, current) or (None if memo is None else memo[1])
         if found is not None:
             slot.memo = (current, found)
         return found

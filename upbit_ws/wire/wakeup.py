@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 
 __all__ = ["Wakeup"]
@@ -58,6 +59,18 @@ class Wakeup:
         with contextlib.suppress(BlockingIOError):
             self._reader.recv(_DRAIN)
         self._is_set = False
+
+    def wait(self, timeout: float | None) -> bool:
+        """Block until it is set, at most `timeout` seconds; clear it. True where it was set."""
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(self._reader, select.POLLIN)
+            was_set = bool(poll.poll(None if timeout is None else max(timeout, 0.0) * 1000.0))
+        else:
+            was_set = bool(select.select([self._reader], [], [], timeout)[0])
+        if was_set:
+            self.clear()
+        return was_set
 
     def fileno(self) -> int:
         """The descriptor to wait on for reading."""

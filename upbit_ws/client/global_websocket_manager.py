@@ -1,0 +1,408 @@
+"""Composes the parts and owns them: pool, subscriptions, limiter, one connection per endpoint, monitors.
+
+`GlobalWebSocketManager` is an ordinary class; `get_global_websocket_manager()` gives the one that all clients of a process
+share unless they are told otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Final, NoReturn, Protocol
+
+from upbit_ws.config import WebSocketConfig
+from upbit_ws.exceptions import ClientClosedError, ForkedProcessError, InvalidArgumentError, UpbitWebSocketError
+from upbit_ws.lifecycle import ConnectionEvent
+from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.runtime.connections import Connections, SharedParts
+from upbit_ws.runtime.monitors import Monitor
+from upbit_ws.runtime.threads import close_at_exit
+from upbit_ws.shared.component_registry import ComponentRegistry
+from upbit_ws.shared.data_pool_manager import DataPoolManager, RejectedPayload
+from upbit_ws.shared.locks import make_lock
+from upbit_ws.shared.market_directory import MarketDirectory
+from upbit_ws.shared.metrics import PerformanceMeter, Totals
+from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
+from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
+from upbit_ws.types import (
+    ConnectionMetrics,
+    ConnectionState,
+    ConnectionStatus,
+    Endpoint,
+    GlobalManagerState,
+    HealthStatus,
+    PerformanceMetrics,
+    Want,
+)
+from upbit_ws.wire.rest import RestClient, RestSettings
+
+__all__ = ["Component", "GlobalWebSocketManager", "get_global_websocket_manager"]
+
+_EVENTS_KEPT: Final = 256
+_CLOSE_BUDGET: Final = 1.0
+#: How often the list of markets is fetched while a pattern is registered, and how soon again after a failure (seconds).
+_MARKETS_INTERVAL: Final = 60.0
+_MARKETS_RETRY: Final = 2.0
+
+
+class Component(Protocol):
+    """What registers with a manager: a pull client or a proxy."""
+
+    component_id: str
+
+    def supersede(self) -> None:
+        """Another component of the same name takes its place."""
+
+    def refresh_patterns(self) -> None:
+        """The list of markets has changed."""
+
+
+class GlobalWebSocketManager:
+    """Owns everything that clients share. Costs nothing until the first interest is registered.
+
+    Args:
+        config: None for `WebSocketConfig()`.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, config: WebSocketConfig | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if config is not None and not isinstance(config, WebSocketConfig):
+            raise InvalidArgumentError("config", f"must be a WebSocketConfig, got {config!r}", "config=WebSocketConfig()")
+        self.config = config if config is not None else WebSocketConfig()
+        self.clock = clock
+        self.pool = DataPoolManager()
+        self.subscriptions = SubscriptionStateManager(clock=clock)
+        self.limiter = UpbitRateLimiter(self.config.rate_limit)
+        self._connections = Connections(
+            SharedParts(
+                config=self.config,
+                clock=clock,
+                pool=self.pool,
+                subscriptions=self.subscriptions,
+                limiter=self.limiter,
+                publish=self._publish,
+                deliver=self._deliver,
+            )
+        )
+        self._components: ComponentRegistry[Component] = ComponentRegistry()
+        self._markets = MarketDirectory()
+        #: Guards the life cycle: state, owners, monitors.
+        self._lock = make_lock("manager", 5)
+        self._owners: dict[int, Hashable] = {}
+        self._state = GlobalManagerState.IDLE
+        self._started_at: float | None = None
+        self._monitors = self._make_monitors()
+        self._meter = PerformanceMeter(clock())
+        self._events: deque[ConnectionEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._swept = 0
+        self._health = HealthStatus(is_healthy=True, state=self._state)
+        self._performance = PerformanceMetrics()
+        self._pid = os.getpid()
+        self._is_abandoned = False
+
+    def __repr__(self) -> str:
+        return f"<GlobalWebSocketManager {self._state} {len(self._components)} components, {self._connections.all()}>"
+
+    def __enter__(self) -> GlobalWebSocketManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a manager holds live connections and cannot be copied or pickled; make a new one where you need it")
+
+    # -- components ---------------------------------------------------------------------------------------------------
+
+    def register_component(self, component: Component) -> int:
+        """Enter a component; the token stands for it. One of the same name that is still open loses its place to it."""
+        self.check_usable()
+        self._sweep()
+        registration = self._components.register(component.component_id, component)
+        owner: Hashable = (type(component).__name__, component.component_id)
+        with self._lock:
+            self._owners[registration.token] = owner
+            if registration.previous_token is not None:
+                previous_owner = self._owners.pop(registration.previous_token, None)
+                if previous_owner is not None:
+                    self._owners[registration.token] = previous_owner
+        if registration.previous is not None and registration.previous_token is not None:
+            self._components.unregister(registration.previous_token)
+            registration.previous.supersede()
+        return registration.token
+
+    def unregister_component(self, token: int) -> None:
+        """A component was closed: what only it wanted is wanted no more."""
+        self._components.unregister(token)
+        self._drop(token)
+
+    def set_wants(self, token: int, wants: Iterable[Want], patterns: Collection[str]) -> None:
+        """A component wants exactly these streams from now on, and follows these patterns."""
+        self.check_usable()
+        with self._lock:
+            owner = self._owners.get(token)
+        if owner is None:
+            raise ClientClosedError
+        self._become_active()
+        self._sweep()
+        endpoints = self.subscriptions.set_wants(owner, wants)
+        self._admit_and_wake(endpoints)
+        if patterns:
+            self._monitors["markets"].start(at_once=True)
+
+    def _admit_and_wake(self, endpoints: Iterable[Endpoint]) -> None:
+        for endpoint in (changed := list(endpoints)):
+            version = self.subscriptions.version(endpoint)
+            asked = self.subscriptions.asked(endpoint)
+            if asked is not None:
+                self.pool.admit(endpoint, asked.keys, version)
+        self._connections.wake(changed)
+
+    def _drop(self, token: int) -> None:
+        with self._lock:
+            owner = self._owners.pop(token, None)
+        if owner is not None:
+            self._admit_and_wake(self.subscriptions.drop_owner(owner))
+
+    def _sweep(self) -> int:
+        """Let go of what components wanted that were collected."""
+        gone = self._components.sweep()
+        for token in gone:
+            self._drop(token)
+        self._swept += len(gone)
+        return len(gone)
+
+    # -- patterns -----------------------------------------------------------------------------------------------------
+
+    @property
+    def markets_version(self) -> int:
+        """Changes with the list of markets; 0 while it is not known."""
+        return self._markets.version
+
+    def expand_pattern(self, pattern: str) -> tuple[str, ...]:
+        """The codes that a pattern (`KRW-*`) means now; empty while the list of markets is not known."""
+        return self._markets.matching(pattern)
+
+    def wait_for_markets(self, patterns: Collection[str], deadline: float) -> bool:
+        """Block until the list of markets is known, if a pattern needs it, at most until `deadline`."""
+        return not patterns or self._markets.wait_known(deadline, self.clock)
+
+    def _follow_markets(self) -> float | None:
+        try:
+            with self._make_rest_client() as rest:
+                codes = [str(market["market"]) for market in rest.markets()]
+        except UpbitWebSocketError as error:
+            self._markets.failed(str(error))
+            return _MARKETS_RETRY
+        if self._markets.replace(codes):
+            for component in self._components.alive():
+                component.refresh_patterns()
+            self.pool.wake_all()
+        return None
+
+    def _make_rest_client(self) -> RestClient:
+        """A client for the REST calls of one thread."""
+        connection = self.config.connection
+        return RestClient(
+            connection.rest_url,
+            settings=RestSettings(
+                read_timeout=self.config.recovery.request_timeout,
+                proxy_url=connection.proxy_url,
+                trust_env=connection.trust_env,
+            ),
+        )
+
+    # -- what is going on ---------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> GlobalManagerState:
+        """What the manager as a whole is doing."""
+        return self._state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was closed, or belongs to another process."""
+        return self._is_abandoned or self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED)
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Seconds since the first interest was registered; 0.0 before."""
+        return 0.0 if self._started_at is None else self.clock() - self._started_at
+
+    @property
+    def background_tasks(self) -> dict[str, bool]:
+        """The names of the background threads, and whether each runs."""
+        tasks = {monitor.name: monitor.is_alive for monitor in self._monitors.values() if monitor.thread is not None}
+        for client in self._connections.all():
+            if client.thread is not None:
+                tasks[client.thread.name] = client.thread.is_alive()
+        return tasks
+
+    def get_health_status(self) -> HealthStatus:
+        """The result of the last health round (every 30 s by default)."""
+        return self._health
+
+    def get_performance_metrics(self) -> PerformanceMetrics:
+        """The figures of the last metrics round (every 10 s by default)."""
+        return self._performance
+
+    def get_connection_metrics(self) -> tuple[ConnectionMetrics, ...]:
+        """The counters of each connection, now."""
+        return self._connections.metrics()
+
+    def connection_statuses(self) -> tuple[ConnectionStatus, ...]:
+        """What may be believed of each connection, now."""
+        return self._connections.statuses()
+
+    def recent_events(self) -> tuple[ConnectionEvent, ...]:
+        """The last events in the life of the connections, oldest first."""
+        return tuple(self._events)
+
+    def rejected_payloads(self) -> tuple[RejectedPayload, ...]:
+        """The last payloads that could not be used, kept for diagnosis."""
+        return self.pool.rejected()
+
+    def why_nothing_came(self) -> str:
+        """A clause for the error of a pull that waited in vain."""
+        error = self._connections.last_error()
+        if error is not None:
+            return f"last connection error: {error}"
+        if self._markets.last_error is not None and self._markets.version == 0:
+            return f"the list of markets could not be fetched: {self._markets.last_error}"
+        if any(status.state is ConnectionState.CONNECTED for status in self.connection_statuses()):
+            return "connected, but the exchange sent nothing for it: is the code spelt right and listed?"
+        return "not connected yet"
+
+    def _publish(self, event: ConnectionEvent) -> None:
+        self._events.append(event)
+
+    def _deliver(self, deliveries: list[tuple[Slot, Entry]]) -> None:
+        """Nobody watches yet: callbacks come with the proxy."""
+
+    # -- monitors -----------------------------------------------------------------------------------------------------
+
+    def _make_monitors(self) -> dict[str, Monitor]:
+        intervals = self.config.monitoring
+        return {
+            "health": Monitor("upbit-ws-health", intervals.health_interval, self._check_health),
+            "metrics": Monitor("upbit-ws-metrics", intervals.metrics_interval, self._measure),
+            "cleanup": Monitor("upbit-ws-cleanup", intervals.cleanup_interval, self._clean_up),
+            "markets": Monitor("upbit-ws-markets", _MARKETS_INTERVAL, self._follow_markets),
+        }
+
+    def _check_health(self) -> None:
+        self._sweep()
+        statuses = self.connection_statuses()
+        tasks = self.background_tasks
+        is_healthy = all(tasks.values()) and all(
+            status.state in (ConnectionState.CONNECTED, ConnectionState.DISCONNECTED) and not status.suspected_mute
+            for status in statuses
+        )
+        self._health = HealthStatus(
+            is_healthy=is_healthy,
+            state=self._state,
+            connections=statuses,
+            components=len(self._components),
+            dead_components_swept=self._swept,
+            background_tasks=tasks,
+            checked_at=self.clock(),
+        )
+
+    def _measure(self) -> None:
+        counters = self.pool.counters()
+        totals = Totals(
+            messages=counters.messages,
+            decode_errors=counters.undecodable,
+            stale_dropped=counters.stale,
+            duplicates=counters.duplicates,
+            out_of_order=counters.older,
+            events={data_type.value: taken for data_type, taken in self.pool.taken_by_type().items()},
+        )
+        self._performance = self._meter.measure(totals, self._connections.meters(), self.clock())
+
+    def _clean_up(self) -> None:
+        self._sweep()
+        self._connections.wake(self.subscriptions.parole())
+
+    # -- life cycle ---------------------------------------------------------------------------------------------------
+
+    def check_usable(self) -> None:
+        """Raise where nothing works any more.
+
+        Raises:
+            ClientClosedError: the manager was closed.
+            ForkedProcessError: it belongs to the process that this one was forked from.
+        """
+        if self._is_abandoned:
+            raise ForkedProcessError("manager", owner_pid=self._pid, current_pid=os.getpid())
+        if self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED):
+            raise ClientClosedError("manager")
+
+    def _become_active(self) -> None:
+        with self._lock:
+            if self._state is not GlobalManagerState.IDLE:
+                return
+            self._state = GlobalManagerState.ACTIVE
+            self._started_at = self.clock()
+        close_at_exit(self)
+        for name in ("health", "metrics", "cleanup"):
+            self._monitors[name].start()
+
+    def close(self, timeout: float = _CLOSE_BUDGET) -> None:
+        """Say goodbye to the exchange and end all threads, within `timeout` seconds. Idempotent, from any thread."""
+        with self._lock:
+            if self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED) or self._is_abandoned:
+                return
+            self._state = GlobalManagerState.SHUTTING_DOWN
+        for monitor in self._monitors.values():
+            monitor.stop()
+        self._connections.stop()
+        self.pool.wake_all()
+        self._markets.wake_all()
+        deadline = self.clock() + timeout
+        for thread in self._threads():
+            if thread is not threading.current_thread():
+                thread.join(max(deadline - self.clock(), 0.0))
+        self._state = GlobalManagerState.CLOSED
+
+    def _threads(self) -> list[threading.Thread]:
+        threads = [client.thread for client in self._connections.all()]
+        threads += [monitor.thread for monitor in self._monitors.values()]
+        return [thread for thread in threads if thread is not None]
+
+    def abandon_after_fork(self) -> None:
+        """In a forked child: this manager is dead here. Takes no lock: another thread may have held it at the fork."""
+        self._is_abandoned = True
+        self._connections.abandon()
+
+
+_global_lock = make_lock("global-manager", 1)
+_global: GlobalWebSocketManager | None = None
+
+
+def get_global_websocket_manager(config: WebSocketConfig | None = None) -> GlobalWebSocketManager:
+    """The manager of this process, made at the first call.
+
+    Args:
+        config: Its configuration, if this is the call that makes it. A later, different one is refused.
+
+    Raises:
+        InvalidArgumentError: it exists already with another configuration.
+    """
+    global _global
+    with _global_lock:
+        manager = _global
+        if manager is None or manager.is_over:
+            manager = _global = GlobalWebSocketManager(config)
+            return manager
+    if config is not None and config != manager.config:
+        raise InvalidArgumentError(
+            "config", "differs from the one that this process's manager was made with",
+            "manager=GlobalWebSocketManager(config) for a second connection of its own",
+        )  # fmt: skip
+    return manager

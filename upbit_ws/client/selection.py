@@ -1,0 +1,86 @@
+"""From what a client registered to the slots it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from upbit_ws.client.interests import Interests
+from upbit_ws.exceptions import NotSubscribedError
+from upbit_ws.protocol.slots import Slot, new_slot
+from upbit_ws.symbols import is_pattern
+from upbit_ws.types import DataType, StreamKey
+
+if TYPE_CHECKING:
+    from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
+
+__all__ = ["Chosen", "Selection"]
+
+
+@frozen
+class Chosen:
+    """Codes and their slots, side by side."""
+
+    symbols: tuple[str, ...]
+    slots: tuple[Slot, ...]
+
+
+class Selection:
+    """What is registered, and the slots that it means now.
+
+    Everything here is replaced as a whole, so that pulls of other threads need no lock.
+    """
+
+    def __init__(self, component_id: str, manager: GlobalWebSocketManager) -> None:
+        self._component_id = component_id
+        self._manager = manager
+        #: What is registered.
+        self.interests = Interests()
+        #: All slots of a data type, remembered as long as neither interests nor the list of markets change.
+        self._remembered: dict[DataType, tuple[Interests, int, Chosen]] = {}
+
+    def all_of(self, data_type: DataType) -> Chosen:
+        """Everything registered of a data type."""
+        remembered = self._remembered.get(data_type)
+        version = self._manager.markets_version
+        if remembered is not None and remembered[0] is self.interests and remembered[1] == version:
+            return remembered[2]
+        interests = self.interests
+        codes = interests.codes(data_type, self._manager.expand_pattern)
+        chosen = Chosen(codes, tuple(self._slot(interests.key(data_type, code)) for code in codes))
+        self._remembered[data_type] = (interests, version, chosen)
+        return chosen
+
+    def choose(self, data_type: DataType, symbols: Iterable[str] | None) -> Chosen:
+        """The slots of these symbols; None: of all registered.
+
+        Raises:
+            NotSubscribedError: the data type, or one of the symbols, is not registered.
+            InvalidArgumentError: `symbols` cannot be meant as written.
+        """
+        wanted = self.interests.require(self._component_id, data_type, symbols)
+        registered = self.all_of(data_type)
+        if symbols is None:
+            return registered
+        slots = dict(zip(registered.symbols, registered.slots, strict=True))
+        codes = [
+            code for symbol in wanted for code in (self._manager.expand_pattern(symbol) if is_pattern(symbol) else (symbol,))
+        ]
+        unknown = [StreamKey(data_type, code) for code in codes if code not in slots]
+        if unknown:
+            raise NotSubscribedError(unknown, component_id=self._component_id)
+        return Chosen(tuple(codes), tuple(slots[code] for code in codes))
+
+    def one(self, data_type: DataType, symbol: str) -> Slot:
+        """The slot of one symbol. Errors as in `choose`."""
+        return self.choose(data_type, [symbol]).slots[0]
+
+    def everything(self) -> list[Slot]:
+        """All slots of all data types."""
+        return [slot for data_type in self.interests.by_type for slot in self.all_of(data_type).slots]
+
+    def _slot(self, key: StreamKey) -> Slot:
+        # A key that the exchange refused has no slot in the pool: an empty one stands in and times out with the reason.
+        return self._manager.pool.slot(key) or new_slot(key, 0)

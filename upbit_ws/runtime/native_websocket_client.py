@@ -1,0 +1,297 @@
+"""The I/O thread of one endpoint: dial, serve, come back. It owns the socket in both directions and runs no user code."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from upbit_ws.exceptions import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    HandshakeError,
+    TlsVerificationError,
+    UpbitWebSocketError,
+    WebSocketProtocolError,
+)
+from upbit_ws.lifecycle import BackingOff, Closed, Connected, Connecting, Disconnected
+from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind
+from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.protocol.connection_state import StateEvent, next_state
+from upbit_ws.protocol.liveness import ReconnectReason
+from upbit_ws.runtime.session import ConnectionParts, GivenUp, Retired, Session
+from upbit_ws.runtime.threads import spawn
+from upbit_ws.types import ConnectionState, ConnectionStatus
+from upbit_ws.wire.dial import DialAborted
+from upbit_ws.wire.transport import Transport
+from upbit_ws.wire.wakeup import Wakeup
+
+__all__ = ["Dialer", "NativeWebSocketClient"]
+
+logger = logging.getLogger("upbit_ws")
+
+#: `dial(deadline, wakeup, should_stop)`: open one connection.
+Dialer = Callable[[float, Wakeup, Callable[[], bool]], Transport]
+
+_CONNECT_GROUP: Final = "websocket-connect"
+#: After the I/O thread itself failed (a bug), how long to wait before it tries again.
+_CRASH_DELAY: Final = 5.0
+
+
+class NativeWebSocketClient:
+    """Keeps one endpoint connected for as long as anything of it is wanted.
+
+    `start`, `wake`, `stop` and `status` may be called from any thread. Everything else happens in its own thread.
+    """
+
+    def __init__(self, parts: ConnectionParts, dial: Dialer) -> None:
+        self._parts = parts
+        self._dial = dial
+        self._wakeup = Wakeup()
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+        self._backoff = Backoff(parts.config.reconnection)
+        connection = parts.config.connection
+        self._cadence = Cadence(connection.mute_floor, connection.mute_factor)
+        #: Published by the I/O thread, one attribute at a time, for `status`.
+        self._state = ConnectionState.DISCONNECTED
+        self._session: Session | None = None
+        self._epoch = 0
+        self._reconnects = 0
+        self._next_attempt_at: float | None = None
+        self.last_error: UpbitWebSocketError | None = None
+
+    def __repr__(self) -> str:
+        return f"<NativeWebSocketClient {self._parts.endpoint} {self._state} epoch={self._epoch}>"
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """Its thread, once started."""
+        return self._thread
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where in its life the connection is."""
+        return self._state
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the present connection, or of the last one; 0 before the first."""
+        return self._epoch
+
+    def start(self) -> None:
+        """Start the I/O thread."""
+        if self._thread is None:
+            self._thread = spawn(f"upbit-ws-io-{self._parts.endpoint}", self._run, on_crash=self._crashed)
+
+    def wake(self) -> None:
+        """Have the I/O thread look at what is wanted now."""
+        self._wakeup.set()
+
+    def stop(self) -> None:
+        """Ask the thread to say goodbye and end. Does not wait. Safe in signal handlers."""
+        self._is_stopping = True
+        self._wakeup.set()
+
+    def abandon(self) -> None:
+        """In a forked child: close what was inherited without a byte to the peer, which belongs to the parent."""
+        self._is_stopping = True
+        session = self._session
+        if session is not None:
+            session.abandon()
+
+    def status(self) -> ConnectionStatus:
+        """What may be believed of this connection now."""
+        parts, session, now = self._parts, self._session, self._parts.clock()
+        next_attempt_at = self._next_attempt_at
+        wanted, confirmed = parts.subscriptions.progress(parts.endpoint)
+        return ConnectionStatus(
+            endpoint=parts.endpoint,
+            state=self._state,
+            epoch=self._epoch,
+            url=parts.config.connection.websocket_url(parts.endpoint),
+            connected_since=session.opened_at if session else None,
+            last_frame_age=max(now - session.last_frame_at, 0.0) if session else None,
+            last_data_age=max(now - session.last_data_at, 0.0) if session and session.has_data else None,
+            suspected_mute=session.is_suspected if session else False,
+            reconnects=self._reconnects,
+            last_error=str(self.last_error) if self.last_error else None,
+            next_attempt_in=None if next_attempt_at is None else max(next_attempt_at - now, 0.0),
+            wanted=wanted,
+            confirmed=confirmed,
+        )
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopping:
+                try:
+                    self._live_once()
+                except UpbitWebSocketError:
+                    raise
+                except Exception as error:  # a bug of ours must not end the feed in silence: say so, and try again
+                    self._survive(error)
+        finally:
+            self._advance(StateEvent.CLOSE)
+            self._parts.publish(Closed(self._parts.endpoint, self._parts.clock(), "closed by its owner"))
+            self._wakeup.close()
+
+    def _live_once(self) -> None:
+        """Wait until something is wanted, connect, serve, and wait as long as the failure asks for."""
+        if self._state is ConnectionState.DISCONNECTED and not self._await_wanted():
+            return
+        try:
+            transport = self._connect()
+        except (DialAborted, Retired):
+            self._advance_if_unwanted()
+            return
+        except ConnectionFailedError as error:
+            self._failed(error, _failure_of_dial(error))
+            return
+        if transport is not None:
+            self._serve(transport)
+
+    def _await_wanted(self) -> bool:
+        while not self._is_stopping:
+            if self._is_wanted():
+                self._advance(StateEvent.WANTED)
+                return True
+            self._pause(None)
+        return False
+
+    def _is_wanted(self) -> bool:
+        return self._parts.subscriptions.wanted(self._parts.endpoint) is not None
+
+    def _pause(self, seconds: float | None) -> None:
+        """Wait, interruptible by the wake-up."""
+        self._wakeup.wait(seconds)
+
+    def _pause_until(self, at: float) -> None:
+        while not self._is_stopping and self._is_wanted():
+            left = at - self._parts.clock()
+            if left <= 0:
+                return
+            self._pause(left)
+        raise Retired("nothing is wanted")
+
+    def _connect(self) -> Transport | None:
+        parts = self._parts
+        while (wait := parts.limiter.reserve(_CONNECT_GROUP, parts.clock())) > 0:
+            self._pause_until(parts.clock() + wait)
+        parts.publish(Connecting(parts.endpoint, parts.clock()))
+        parts.meter.attempt()
+        deadline = parts.clock() + parts.config.connection.connect_timeout
+        return self._dial(deadline, self._wakeup, lambda: self._is_stopping or not self._is_wanted())
+
+    def _serve(self, transport: Transport) -> None:
+        parts = self._parts
+        now = parts.clock()
+        self._backoff.connected(now)
+        epoch = parts.pool.open_epoch(parts.endpoint, now)
+        session = Session(parts, transport, self._wakeup, epoch, self._cadence, lambda: self._is_stopping)
+        if self._epoch:
+            self._reconnects += 1
+        self._epoch, self._session, self._next_attempt_at = epoch, session, None
+        self._advance(StateEvent.UPGRADED)
+        parts.meter.connected(transport)
+        parts.publish(Connected(parts.endpoint, now, epoch))
+        try:
+            session.serve()
+        except Retired:
+            transport.close(deadline=parts.clock() + parts.config.connection.close_timeout)
+            self._ended(session, Disconnected(parts.endpoint, parts.clock(), epoch, "closed by this side", 1000))
+            self._advance_if_unwanted()
+        except (ConnectionFailedError, WebSocketProtocolError) as error:
+            code = error.code if isinstance(error, ConnectionLostError) else getattr(error, "close_code", None)
+            self._ended(session, Disconnected(parts.endpoint, parts.clock(), epoch, str(error), code))
+            self._failed(error, _failure_of_session(error, session))
+        finally:
+            parts.meter.disconnected(transport, parts.clock() - now)
+            transport.abort()
+            if self._session is not None:
+                self._ended(session, None)
+
+    def _ended(self, session: Session, event: Disconnected | None) -> None:
+        parts = self._parts
+        now = parts.clock()
+        if session.has_data:
+            self._backoff.data(session.last_data_at)
+        parts.pool.close_epoch(session.epoch, now)
+        parts.subscriptions.on_disconnected(parts.endpoint)
+        self._session = None
+        if event is not None:
+            parts.publish(event)
+
+    def _failed(self, error: UpbitWebSocketError, failure: Failure) -> None:
+        """Decide when to try again, and wait until then."""
+        parts = self._parts
+        was_connected = self._state is ConnectionState.CONNECTED
+        self.last_error = error
+        now = parts.clock()
+        if failure.kind is FailureKind.HTTP and failure.code in (418, 429):
+            parts.limiter.penalize(_CONNECT_GROUP, failure.code, failure.retry_after, now)
+        delay = self._backoff.failed(now, failure, parts.random())
+        if self._backoff.is_refused:
+            self._advance(StateEvent.REFUSED)
+        else:
+            self._advance(StateEvent.LOST if was_connected else StateEvent.FAILED)
+        logger.info("- %s lost or refused: %s; next attempt in %.2f s", parts.endpoint, error, delay)
+        self._next_attempt_at = now + delay
+        parts.publish(BackingOff(parts.endpoint, now, delay, self._backoff.attempt, str(error)))
+        try:
+            self._pause_until(now + delay)
+        except Retired:
+            self._advance_if_unwanted()
+            return
+        finally:
+            self._next_attempt_at = None
+        self._advance(StateEvent.RETRY)
+
+    def _advance_if_unwanted(self) -> None:
+        """Back to waiting, unless the owner stops (then the end of the thread says so)."""
+        if not self._is_stopping:
+            self._advance(StateEvent.UNWANTED)
+
+    def _advance(self, event: StateEvent) -> None:
+        before, self._state = self._state, next_state(self._state, event)
+        logger.debug("= %s %s -> %s (%s)", self._parts.endpoint, before, self._state, event.value)
+
+    def _survive(self, error: Exception) -> None:
+        logger.critical("! %s: an error inside the SDK: %r", self._parts.endpoint, error, exc_info=True)
+        self.last_error = UpbitWebSocketError(f"an error inside the SDK: {error!r}")
+        self._advance(StateEvent.CRASHED)
+        at = self._parts.clock() + _CRASH_DELAY
+        try:
+            self._pause_until(at)
+        except Retired:
+            self._advance_if_unwanted()
+            return
+        self._advance(StateEvent.RETRY)
+
+    def _crashed(self, error: BaseException) -> None:
+        self.last_error = UpbitWebSocketError(f"the I/O thread ended: {error!r}")
+        self._state = ConnectionState.ERROR
+
+
+def _failure_of_dial(error: ConnectionFailedError) -> Failure:
+    if isinstance(error, TlsVerificationError):
+        return Failure(FailureKind.TLS_VERIFICATION)
+    if isinstance(error, HandshakeError) and error.status is not None:
+        return Failure(FailureKind.HTTP, error.status, error.retry_after)
+    return Failure(FailureKind.NETWORK)
+
+
+def _failure_of_session(error: UpbitWebSocketError, session: Session) -> Failure:
+    if session.rejection is not None:
+        is_auth = session.rejection[0] == "INVALID_AUTH"
+        return Failure(FailureKind.CREDENTIALS if is_auth else FailureKind.REQUEST_REJECTED)
+    if isinstance(error, WebSocketProtocolError):
+        return Failure(FailureKind.PROTOCOL, error.close_code)
+    if isinstance(error, ConnectionLostError):
+        if isinstance(error, GivenUp) and error.why is ReconnectReason.MUTE:
+            return Failure(FailureKind.MUTE)
+        if error.code != 1006:
+            return Failure(FailureKind.CLOSE, error.code)
+    return Failure(FailureKind.NETWORK)

@@ -1,0 +1,283 @@
+"""One open connection being served: requests out, data in, liveness in between. Runs inside the I/O thread.
+
+The order of a round is fixed: read first, then judge. What lies unread in the socket must never count as silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from attrs import frozen
+
+from upbit_ws.config import WebSocketConfig
+from upbit_ws.exceptions import ConnectionLostError
+from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SilentCodes, Stale, Subscribed
+from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
+from upbit_ws.protocol.rate_limit import RateGroup
+from upbit_ws.protocol.redaction import escape_text
+from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.shared.metrics import ConnectionMeter
+from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
+from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
+from upbit_ws.types import Endpoint, StreamKey
+from upbit_ws.wire.transport import Transport
+from upbit_ws.wire.wakeup import Wakeup
+
+__all__ = ["ConnectionParts", "GivenUp", "Retired", "Session"]
+
+logger = logging.getLogger("upbit_ws")
+
+#: Several changes of what is wanted usually come together; this many seconds make them one request.
+_GATHER: Final = 0.01
+#: How often (seconds) to look which streams of a new request have delivered.
+_CONFIRM_STEP: Final = 0.25
+_NEVER: Final = float("inf")
+
+
+@frozen(kw_only=True)
+class ConnectionParts:
+    """What one connection works with. All of it is shared, none of it is owned by the connection."""
+
+    endpoint: Endpoint
+    config: WebSocketConfig
+    clock: Callable[[], float]
+    awake_clock: Callable[[], float]
+    random: Callable[[], float]
+    pool: DataPoolManager
+    subscriptions: SubscriptionStateManager
+    limiter: UpbitRateLimiter
+    meter: ConnectionMeter
+    publish: Callable[[ConnectionEvent], None]
+    deliver: Callable[[list[tuple[Slot, Entry]]], None]
+
+
+class GivenUp(ConnectionLostError):
+    """The connection is there but is no use: it does not answer, or it is mute."""
+
+    def __init__(self, why: ReconnectReason) -> None:
+        super().__init__(f"given up: {why.value}")
+        self.why = why
+
+
+class Retired(Exception):
+    """The connection is given up on purpose: nothing of the endpoint is wanted, or its owner stops."""
+
+
+class Session:
+    """Serves one transport until it is lost (raises `ConnectionLostError` and kin) or retired (raises `Retired`)."""
+
+    def __init__(
+        self,
+        parts: ConnectionParts,
+        transport: Transport,
+        wakeup: Wakeup,
+        epoch: int,
+        cadence: Cadence,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._parts = parts
+        self._transport = transport
+        self._wakeup = wakeup
+        self._is_stopping = is_stopping
+        self.epoch = epoch
+        now = parts.clock()
+        self._liveness = Liveness(parts.config.connection, epoch, now, cadence)
+        limits = parts.config.rate_limit
+        self._messages = RateGroup.of([(limits.messages_per_second, 1.0), (limits.messages_per_minute, 60.0)])
+        self._sent: Plan | None = None
+        self._seen_version = -1
+        self._send_at = _NEVER
+        self._report_silent_at = _NEVER
+        self._is_resend_due = False
+        self._confirm_at = _NEVER
+        self.opened_at = now
+        self.has_data = False
+        #: The error frame that the exchange sent before it closed, if it did.
+        self.rejection: tuple[str, str] | None = None
+
+    # -- what status() shows; read by other threads --------------------------------------------------------------------
+
+    @property
+    def last_frame_at(self) -> float:
+        """When anything was last read."""
+        return self._liveness.last_bytes_at
+
+    @property
+    def last_data_at(self) -> float:
+        """When data was last read."""
+        return self._liveness.last_data_at
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether the feed is suspected mute."""
+        return self._liveness.suspected_since is not None
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Read and judge until the connection is over."""
+        parts = self._parts
+        transport, clock = self._transport, parts.clock
+        coalesce = parts.config.connection.read_coalesce
+        now = clock()
+        due = self._housekeep(now)
+        while True:
+            readable, woken = transport.wait(max(due - now, 0.0))
+            if readable:
+                if coalesce and not woken:
+                    woken = self._wakeup.wait(coalesce)
+                messages = transport.receive()
+                now = clock()
+                self._liveness.on_bytes(now)
+                if messages:
+                    self._take(messages, now)
+                if transport.pongs:
+                    self._take_pongs(now)
+            else:
+                now = clock()
+            if woken or now >= due:
+                due = self._housekeep(now)
+
+    def _take(self, messages: list[bytes], now: float) -> None:
+        parts = self._parts
+        result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
+        parts.meter.received(len(messages))
+        self.has_data = True
+        if self._liveness.on_data(now):
+            parts.pool.trust(self.epoch)
+        if result.deliveries:
+            parts.deliver(result.deliveries)
+        for control in result.controls:
+            self._take_control(control, now)
+
+    def _take_pongs(self, now: float) -> None:
+        for payload in self._transport.pongs:
+            rtt = self._liveness.on_pong(payload, now)
+            if rtt is not None:
+                self._parts.meter.pong(rtt)
+        self._transport.pongs.clear()
+        self._parts.pool.prove_alive(self.epoch, now)
+
+    def _take_control(self, control: dict[str, Any], now: float) -> None:
+        error = control.get("error")
+        if error is not None:
+            name, message = _error_of(error)
+            self.rejection = (name, message)
+            logger.warning("! %s request refused: %s %s", self._parts.endpoint, name, escape_text(message))
+            self._parts.subscriptions.reject(self._parts.endpoint, name, message)
+            self._parts.publish(RequestRejected(self._parts.endpoint, now, name, message))
+            self._parts.pool.wake_all()
+
+    # -- what is due by the clock --------------------------------------------------------------------------------------
+
+    def _housekeep(self, now: float) -> float:
+        """Do what is due; return when to look again."""
+        if self._is_stopping():
+            raise Retired("closed by its owner")
+        max_age = self._parts.config.connection.max_connection_age
+        if max_age is not None and now - self.opened_at >= max_age:
+            raise ConnectionLostError(f"renewed after {max_age:g} s", 1000)
+        self._tick_liveness(now)
+        if now >= self._confirm_at:
+            self._confirm(now)
+        self._follow_wanted(now)
+        if now >= self._report_silent_at:
+            self._report_silent(now)
+        expiry = _NEVER if max_age is None else self.opened_at + max_age
+        return min(self._liveness.next_deadline(), self._send_at, self._confirm_at, self._report_silent_at, expiry)
+
+    def _tick_liveness(self, now: float) -> None:
+        parts = self._parts
+        for action in self._liveness.tick(now, parts.awake_clock()):
+            if isinstance(action, SendPing):
+                parts.meter.ping()
+                self._transport.ping(action.payload)
+                self._transport.flush()
+            elif isinstance(action, Resubscribe):
+                parts.pool.suspect(self.epoch, action.silent_since)
+                parts.publish(Stale(parts.endpoint, now, f"nothing came for {now - action.silent_since:.1f} s"))
+                self._is_resend_due = True
+            elif isinstance(action, Reconnect):
+                parts.pool.suspect(self.epoch, action.silent_since)
+                parts.publish(Stale(parts.endpoint, now, action.reason.value))
+                raise GivenUp(action.reason)
+
+    def _follow_wanted(self, now: float) -> None:
+        """Send the wanted set when it differs from what was sent, as often as the exchange allows."""
+        subscriptions, endpoint = self._parts.subscriptions, self._parts.endpoint
+        if subscriptions.version(endpoint) != self._seen_version and self._send_at == _NEVER:
+            self._send_at = now if self._sent is None else now + _GATHER
+        if self._is_resend_due and self._send_at == _NEVER:
+            self._send_at = now
+        if now < self._send_at:
+            return
+        # Read before the plan: a change in between is then seen as a change in the next round.
+        self._seen_version = subscriptions.version(endpoint)
+        plan = subscriptions.wanted(endpoint)
+        if plan is None:
+            raise Retired("nothing is wanted")
+        self._send_at = _NEVER
+        if plan != self._sent or self._is_resend_due:
+            wait = self._messages.reserve(now)
+            if wait > 0:
+                self._send_at = now + wait
+                self._seen_version = -1
+                return
+            self._send(plan, now)
+        asked = subscriptions.asked(endpoint)
+        self._parts.pool.forget_except(endpoint, plan.keys if asked is None else asked.keys, self._seen_version)
+
+    def _send(self, plan: Plan, now: float) -> None:
+        parts = self._parts
+        self._transport.send_text(plan.request(str(uuid.uuid4()), parts.config.connection.wire_format))
+        self._transport.flush()
+        parts.meter.request()
+        self._sent = plan
+        self._is_resend_due = False
+        self._confirm_at = now + _CONFIRM_STEP
+        self._report_silent_at = now + parts.config.connection.snapshot_timeout
+        parts.subscriptions.mark_sent(parts.endpoint, self.epoch, plan)
+        if self._liveness.on_request(now, is_watchable=plan.is_watchable):
+            parts.pool.trust(self.epoch)
+        parts.publish(Subscribed(parts.endpoint, now, self.epoch, len(plan.keys)))
+
+    def _confirm(self, now: float) -> None:
+        """Tell the subscriptions which streams have delivered, and go on with a search for a refused one."""
+        parts = self._parts
+        silent = self.silent_keys()
+        keys = self._sent.keys if self._sent is not None else frozenset()
+        parts.subscriptions.confirm(parts.endpoint, self.epoch, keys.difference(silent))
+        parts.subscriptions.settle(parts.endpoint)
+        is_over = not silent and not parts.subscriptions.is_isolating(parts.endpoint)
+        self._confirm_at = _NEVER if is_over else now + _CONFIRM_STEP
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the socket without a byte on it."""
+        self._transport.abort()
+
+    def _report_silent(self, now: float) -> None:
+        self._report_silent_at = _NEVER
+        silent = self.silent_keys()
+        if silent:
+            self._parts.publish(SilentCodes(self._parts.endpoint, now, silent))
+
+    def silent_keys(self) -> tuple[StreamKey, ...]:
+        """Streams of the last request that have a snapshot and have not delivered it in this epoch."""
+        if self._sent is None:
+            return ()
+        pool = self._parts.pool
+        return tuple(
+            key for key in self._sent.keys if key.data_type.has_snapshot and not pool.has_delivered(key, self.epoch)
+        )
+
+
+def _error_of(error: object) -> tuple[str, str]:
+    if not isinstance(error, dict):
+        return "UNKNOWN", str(error)
+    return str(error.get("name", "UNKNOWN")), str(error.get("message", ""))
