@@ -1,4 +1,5 @@
 """Benchmarks: this SDK and every installed peer, side by side, against load generators of their own.
 
-Run ``python -m benchmarks --help``. What is measured is the public API; method and results are in ``docs/performance.md``.
+Run ``python -m benchmarks --help``. What is measured is the public API; ``docs/performance.md`` explains method and
+results.
 """

@@ -197,8 +197,10 @@ def build_stock(symbols: int, types: Sequence[str] = TYPES, *, compressed: bool 
 
 def sample_payloads(symbols: int = 10, types: Sequence[str] = TYPES) -> list[bytes]:
     """Plain payloads as a client sees them, for measuring decoders without a connection."""
-    return [text.replace(_LAP_MARK, "0" * LAP_DIGITS).replace(_STAMP_MARK, stamp(0).decode()).encode()
-            for text in _payloads(symbols, types, 1)]  # fmt: skip
+    return [
+        text.replace(_LAP_MARK, "0" * LAP_DIGITS).replace(_STAMP_MARK, stamp(0).decode()).encode()
+        for text in _payloads(symbols, types, 1)
+    ]
 
 
 def _payloads(symbols: int, types: Sequence[str], passes: int) -> list[str]:

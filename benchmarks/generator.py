@@ -1,7 +1,7 @@
 """A load generator: a process that speaks the server side of RFC 6455 by hand and sends prebuilt frames.
 
-Started by `benchmarks.load`; by hand: ``python -m benchmarks.generator '{"symbols": 100}'``. Prints one JSON line with its
-port, answers each line on standard input with a JSON line of statistics, and ends at end of input.
+Started by `benchmarks.load`; by hand: ``python -m benchmarks.generator '{"symbols": 100}'``. Prints one JSON line
+with its port, answers each line on standard input with a JSON line of statistics, and ends at end of input.
 """
 
 from __future__ import annotations
@@ -84,8 +84,13 @@ class Connection:
 
     def statistics(self) -> dict[str, object]:
         """What this connection sent and was asked for."""
-        return {"frames": self.sender.frames, "bytes": self.sender.bytes, "requests": list(self.requests),
-                "compressed": self.compressed, "error": self.error}  # fmt: skip
+        return {
+            "frames": self.sender.frames,
+            "bytes": self.sender.bytes,
+            "requests": list(self.requests),
+            "compressed": self.compressed,
+            "error": self.error,
+        }
 
     def _upgrade(self) -> bool:
         while b"\r\n\r\n" not in self._inbox:
@@ -99,8 +104,12 @@ class Connection:
             self.sock.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return False
         accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
-        lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
-                 f"Sec-WebSocket-Accept: {accept}"]  # fmt: skip
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {accept}",
+        ]
         if self.settings.deflate:
             if "permessage-deflate" not in headers.get("sec-websocket-extensions", ""):
                 self.sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

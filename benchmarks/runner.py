@@ -43,8 +43,9 @@ class Bench:
         bench = cls(folder, True, 1, 0.3, 0.5) if quick else cls(folder)
         return evolve(bench, rounds=rounds) if rounds else bench
 
-    def settings(self, transport: str = "plain", plan: Plan | None = None, *, symbols: int = 100,
-                 types: Sequence[str] = TYPES) -> Settings:  # fmt: skip
+    def settings(
+        self, transport: str = "plain", plan: Plan | None = None, *, symbols: int = 100, types: Sequence[str] = TYPES
+    ) -> Settings:
         """Settings of a generator for `plain`, `tls` or `deflate`."""
         made = Settings(plan or Plan(), symbols, types, deflate=transport == "deflate")
         if transport == "tls":
@@ -62,8 +63,17 @@ class Bench:
         """A task for a client of this generator."""
         settings = generator.settings
         options = {"mean_frame_size": self._mean_size(), **changes.pop("options", {})}
-        made = Task(generator.url, settings.symbols, settings.types, settings.certificate, settings.deflate,
-                    self.warmup, self.window, total=settings.plan.total, options=options)  # fmt: skip
+        made = Task(
+            generator.url,
+            settings.symbols,
+            settings.types,
+            settings.certificate,
+            settings.deflate,
+            self.warmup,
+            self.window,
+            total=settings.plan.total,
+            options=options,
+        )
         return evolve(made, **changes)
 
     def _mean_size(self) -> float:
@@ -77,9 +87,14 @@ def run_client(name: str, task: Task, *, timeout: float = 120.0, command: Sequen
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     arguments = [*command, sys.executable, "-m", "benchmarks.clients", name, task.dump()]
     process = subprocess.Popen(
-        arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     try:
         output, complaints = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -121,6 +136,16 @@ def middle(results: Sequence[Result], *path: str) -> float | None:
         if isinstance(value, (int, float)):
             values.append(float(value))
     return median(values) if values else None
+
+
+def paired_ratio(results: Sequence[Result], others: Sequence[Result], key: str) -> float | None:
+    """The median over the rounds of `key` against the same round of others: what drifts, drifts for both."""
+    ratios = [
+        float(mine[key]) / float(theirs[key])
+        for mine, theirs in zip(results, others, strict=False)
+        if mine.get(key) is not None and theirs.get(key)
+    ]
+    return median(ratios) if ratios else None
 
 
 def _brief(result: Result) -> str:

@@ -44,11 +44,17 @@ CLIENTS = {
         Client("picows", "picows + orjson", "picows_orjson", ("picows", "orjson"), delays=True),
         Client(STOCK, "websocket-client + orjson", "websocket_client", ("websocket", "orjson"), delays=True),
         Client("websocketapp", "WebSocketApp + json", "websocket_app", ("websocket",)),
-        Client("websockets", "websockets.sync + orjson", "websockets_sync", ("websockets", "orjson"),
-               ("plain", "tls", "deflate"), delays=True),
+        Client(
+            "websockets",
+            "websockets.sync + orjson",
+            "websockets_sync",
+            ("websockets", "orjson"),
+            ("plain", "tls", "deflate"),
+            delays=True,
+        ),
         Client("upbit-sdk", "upbit-sdk (official)", "upbit_sdk", ("upbit", "websockets"), ("plain", "tls", "deflate")),
         Client("pyupbit", "pyupbit's WebSocketManager", "pyupbit_manager", ("pyupbit", "websockets"), ("plain",)),
         Client("ccxt", "ccxt.pro", "ccxt_pro", ("ccxt",), ("plain",)),
     )
-}  # fmt: skip
+}
 """In the order of the tables."""

@@ -155,8 +155,13 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
         return {"count": 0}
     ordered = sorted(values)
     last = len(ordered) - 1
-    return {"count": len(ordered), "p50": ordered[last // 2], "p90": ordered[round(last * 0.9)],
-            "p99": ordered[round(last * 0.99)], "max": ordered[-1]}  # fmt: skip
+    return {
+        "count": len(ordered),
+        "p50": ordered[last // 2],
+        "p90": ordered[round(last * 0.9)],
+        "p99": ordered[round(last * 0.99)],
+        "max": ordered[-1],
+    }
 
 
 def start_busy_thread() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import ccxt.pro
+import ccxt.pro  # type: ignore[import-untyped]
 
 from benchmarks.clients.base import Meter, Task
 
@@ -42,5 +42,14 @@ def run(task: Task) -> None:
 
 def _market(code: str) -> dict[str, Any]:
     quote, base = code.split("-")
-    return {"id": code, "symbol": f"{base}/{quote}", "base": base, "quote": quote, "type": "spot", "spot": True,
-            "precision": {"amount": 1e-8, "price": 1e-8}, "limits": {}, "active": True}  # fmt: skip
+    return {
+        "id": code,
+        "symbol": f"{base}/{quote}",
+        "base": base,
+        "quote": quote,
+        "type": "spot",
+        "spot": True,
+        "precision": {"amount": 1e-8, "price": 1e-8},
+        "limits": {},
+        "active": True,
+    }

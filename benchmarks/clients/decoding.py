@@ -26,8 +26,11 @@ def run(task: Task) -> None:
         for _ in range(rounds):
             parse.append(_time(orjson.loads, payloads))
             build.append(_time(decode_event, payloads))
-        result[name] = {"parse_us": median(parse), "build_us": median(build),
-                        "ratio": median(b / p for b, p in zip(build, parse, strict=True))}  # fmt: skip
+        result[name] = {
+            "parse_us": median(parse),
+            "build_us": median(build),
+            "ratio": median(b / p for b, p in zip(build, parse, strict=True)),
+        }
     report({"types": result})
 
 

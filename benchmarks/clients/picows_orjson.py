@@ -12,7 +12,7 @@ from benchmarks.clients.picows_raw import CountingListener, serve
 class ParsingListener(CountingListener):
     """Parses each frame."""
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+    def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
         """Parse, count and forget."""
         orjson.loads(frame.get_payload_as_memoryview())
         self.counter[0] += 1
@@ -21,7 +21,7 @@ class ParsingListener(CountingListener):
 class TimingListener(CountingListener):
     """Parses each frame and notes its delay."""
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+    def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
         """Parse, count and note."""
         self.meter.note(orjson.loads(frame.get_payload_as_memoryview()))
         self.counter[0] += 1

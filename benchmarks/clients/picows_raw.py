@@ -21,7 +21,7 @@ class CountingListener(WSListener):
         """Send the subscription request."""
         transport.send(WSMsgType.TEXT, self.task.request().encode())
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+    def on_ws_frame(self, _transport: WSTransport, _frame: WSFrame) -> None:
         """Count and forget."""
         self.counter[0] += 1
 

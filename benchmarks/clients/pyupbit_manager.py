@@ -1,7 +1,7 @@
 """`pyupbit`'s WebSocketManager: a child process with asyncio, and a queue of parsed messages.
 
-Its address is fixed in its code, so `websockets.connect` is given another one. It can ask for one type only; it gets the
-same mixed stream as the others.
+Its address is fixed in its code, so `websockets.connect` is given another one. It can ask for one type only; it gets
+the same mixed stream as the others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 
-from pyupbit import websocket_api
+from pyupbit import websocket_api  # type: ignore[import-untyped]
 
 from benchmarks.clients.base import Meter, Task
 

@@ -14,7 +14,7 @@ from benchmarks.clients.base import Meter, Task
 def run(task: Task) -> None:
     """Read without looking; messages are bytes divided by the mean frame size."""
     address = urlsplit(task.url)
-    sock = socket.create_connection((address.hostname, address.port))
+    sock = socket.create_connection((address.hostname, int(address.port or 0)))
     if task.cafile:
         sock = ssl.create_default_context(cafile=task.cafile).wrap_socket(sock, server_hostname="localhost")
     key = base64.b64encode(os.urandom(16)).decode()

@@ -14,7 +14,7 @@ from upbit_ws import ConnectionConfig, SimpleWebSocketClient, WebSocketConfig, g
 
 
 def configure(task: Task) -> WebSocketConfig:
-    """The default configuration, aimed at the generator. `task.options["connection"]` changes fields of a connection."""
+    """The default configuration, aimed at the generator; `task.options["connection"]` changes connection fields."""
     context = ssl.create_default_context(cafile=task.cafile) if task.cafile else None
     connection = ConnectionConfig(base_url=task.url, ssl_context=context, compression=task.deflate)
     return WebSocketConfig(connection=evolve(connection, **task.options.get("connection", {})))

@@ -25,8 +25,10 @@ def run(task: Task) -> None:
         spent = cpu_seconds() - cpu
         took = [value for mine in samples for value in mine]
         wait_for_silence()
-        report({"pulls_per_second": len(took) / task.window, "pull_us": percentiles(took), "cpu_seconds": spent}
-               | counters())  # fmt: skip
+        report(
+            {"pulls_per_second": len(took) / task.window, "pull_us": percentiles(took), "cpu_seconds": spent}
+            | counters()
+        )
 
 
 def _pull(client: SimpleWebSocketClient, until: float, pause: float, took: list[float]) -> None:

@@ -1,8 +1,8 @@
 """Delay of this SDK from the generator's write until a pull returns the message, or a waiting thread runs on.
 
-`options["way"]`: `pull` looks every few microseconds; `wait` sits in `wait_for_update`; `history` pulls the trades of one
-symbol every millisecond and so sees each of them, for loads where newer values hide older ones; `own` is that too, but
-from the thread that never waits.
+`options["way"]`: `pull` looks every few microseconds; `wait` sits in `wait_for_update`; `history` pulls the trades of
+one symbol every millisecond and so sees each of them, for loads where newer values hide older ones; `own` is that too,
+but from the thread that never waits.
 """
 
 from __future__ import annotations

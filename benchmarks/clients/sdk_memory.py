@@ -1,4 +1,4 @@
-"""Memory that the SDK holds after a number of messages: what Python allocated, and the process as the system sees it."""
+"""Memory that the SDK holds after a number of messages: what Python allocated, and what the system sees."""
 
 from __future__ import annotations
 

@@ -14,10 +14,9 @@ def run(task: Task) -> None:
     if task.cafile:
         os.environ["SSL_CERT_FILE"] = task.cafile  # its stream takes no TLS options
     client = Upbit(base_url=task.url)
-    wanted = {name: task.codes for name in task.types}
     meter = Meter(task)
     counter = meter.counter
-    with client.ws_stream.subscribe(**wanted) as stream:
+    with client.ws_stream.subscribe(ticker=task.codes, trade=task.codes, orderbook=task.codes) as stream:
         meter.start()
         for _event in stream:
             counter[0] += 1

@@ -11,7 +11,7 @@ from benchmarks.clients.base import Meter, Task
 def run(task: Task) -> None:
     """Receive and parse for ever."""
     connection = websocket.WebSocket(sslopt={"ca_certs": task.cafile} if task.cafile else None)
-    connection.connect(task.websocket_url)
+    connection.connect(task.websocket_url)  # type: ignore[no-untyped-call]
     connection.send(task.request())
     meter = Meter(task)
     meter.start()
