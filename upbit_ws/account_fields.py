@@ -40,7 +40,7 @@ MYORDER_FIELDS: Table = (
         enum=("wait", "watch", "trade", "done", "cancel", "prevented"),
     ),
     text("trade_uuid", "tuid", "Id of the fill; null without one.", nullable=True),
-    money("price", "p", "Price of the order; of the fill in state trade; amount of a market buy.", "quote", nullable=True),
+    money("price", "p", "Of the order; of the fill in state trade; amount of a market buy.", "quote", nullable=True),
     money("avg_price", "ap", "Average price of the fills, 0 before the first.", "quote", nullable=True),
     money("volume", "v", "Volume of the order; of the fill in state trade.", "base", nullable=True),
     money("remaining_volume", "rv", "Volume not filled yet.", "base", nullable=True),

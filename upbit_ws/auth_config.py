@@ -29,12 +29,13 @@ def _wrapped(value: str | Secret | None) -> Secret | None:
     return Secret(value) if isinstance(value, str) else value
 
 
-def _key(record: object, attribute: Any, value: Any) -> None:
+def _key(_record: object, attribute: Any, value: Any) -> None:
     name = f"AuthConfig.{attribute.name}"
     if value is None:
         return
     if not isinstance(value, Secret):
-        raise InvalidArgumentError(name, f"must be a str or Secret, got {type(value).__name__}", f"{attribute.name}='...'")
+        problem = f"must be a str or Secret, got {type(value).__name__}"
+        raise InvalidArgumentError(name, problem, f"{attribute.name}='...'")
     text = value.reveal()
     if not text or text != text.strip() or not text.isascii() or not text.isprintable():
         raise InvalidArgumentError(
@@ -68,8 +69,9 @@ class AuthConfig:
             raise InvalidArgumentError(
                 f"AuthConfig.{missing}", "is missing", "AuthConfig(access_key='...', secret_key='...')"
             )
-        if self.key_provider is not None and not callable(self.key_provider):
-            problem = f"must be callable, got {type(self.key_provider).__name__}"
+        provider: Any = self.key_provider
+        if provider is not None and not callable(provider):
+            problem = f"must be callable, got {type(provider).__name__}"
             raise InvalidArgumentError("AuthConfig.key_provider", problem, "key_provider=lambda: (access, secret)")
 
     def credentials(self) -> Credentials | None:

@@ -9,8 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
@@ -241,26 +240,18 @@ class RateLimitConfig:
     shared_across_processes: bool = field(default=True, validator=checks.flag)
 
 
-_Section = TypeVar("_Section")
-
-
-def _section(record: Callable[[], _Section]) -> _Section:
-    section: _Section = field(factory=record, validator=checks.record(record))
-    return section
-
-
 @frozen(kw_only=True)
 class WebSocketConfig:
     """Everything. ``WebSocketConfig()`` has the defaults of every section; the presets are for the usual purposes."""
 
-    connection: ConnectionConfig = _section(ConnectionConfig)
-    reconnection: ReconnectionConfig = _section(ReconnectionConfig)
-    backpressure: BackpressureConfig = _section(BackpressureConfig)
-    auth: AuthConfig = _section(AuthConfig)
-    data_pool: DataPoolConfig = _section(DataPoolConfig)
-    monitoring: MonitoringConfig = _section(MonitoringConfig)
-    recovery: RecoveryConfig = _section(RecoveryConfig)
-    rate_limit: RateLimitConfig = _section(RateLimitConfig)
+    connection: ConnectionConfig = field(factory=ConnectionConfig, validator=checks.record(ConnectionConfig))
+    reconnection: ReconnectionConfig = field(factory=ReconnectionConfig, validator=checks.record(ReconnectionConfig))
+    backpressure: BackpressureConfig = field(factory=BackpressureConfig, validator=checks.record(BackpressureConfig))
+    auth: AuthConfig = field(factory=AuthConfig, validator=checks.record(AuthConfig))
+    data_pool: DataPoolConfig = field(factory=DataPoolConfig, validator=checks.record(DataPoolConfig))
+    monitoring: MonitoringConfig = field(factory=MonitoringConfig, validator=checks.record(MonitoringConfig))
+    recovery: RecoveryConfig = field(factory=RecoveryConfig, validator=checks.record(RecoveryConfig))
+    rate_limit: RateLimitConfig = field(factory=RateLimitConfig, validator=checks.record(RateLimitConfig))
 
     @classmethod
     def production(

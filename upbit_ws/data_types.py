@@ -1,7 +1,7 @@
 """THE table of data types, and the enums that its rows are made of.
 
-Each member of `DataType` is one row. The enum, the event lookup, the field tables, SIMPLE conversion, validation and the
-sandbox all start from it, so a new candle unit is one line: ``CANDLE_1D = _candle("1d", 86400)``.
+Each member of `DataType` is one row. The enum, the event lookup, the field tables, SIMPLE conversion, validation and
+the sandbox all start from it, so a new candle unit is one line: ``CANDLE_1D = _candle("1d", 86400)``.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class DataType(Enum):
 
     @classmethod
     def parse(cls, value: DataType | str, argument: str = "data_type") -> DataType:
-        """Return the member meant by a member, a wire name or a member name: ``"ticker"``, ``"CANDLE_1M"``, ``"myorder"``.
+        """Return the member meant by a member, a wire name or a member name: ``"ticker"``, ``"CANDLE_1M"``.
 
         Raises:
             InvalidArgumentError: the text means no type, or could mean two (``"candle.1M"`` is a month elsewhere).
@@ -254,7 +254,8 @@ class DataType(Enum):
             if seconds is not None and member.unit_seconds == seconds:
                 return member
         units = ", ".join(repr(member.unit) for member in cls if member.is_candle)
-        raise InvalidArgumentError(argument, f"must be one of {units} or whole minutes, got {unit!r}", f"{argument}='1m'")
+        problem = f"must be one of {units} or whole minutes, got {unit!r}"
+        raise InvalidArgumentError(argument, problem, f"{argument}='1m'")
 
     @property
     def needs_auth(self) -> bool:

@@ -18,10 +18,10 @@ from typing import Any
 
 from upbit_ws.data_types import DataType
 from upbit_ws.event_reader import EVENT_CLASSES, UNIT_CLASSES
-from upbit_ws.events import NO_EXTRA, Event
+from upbit_ws.events import NO_EXTRA, Event, FrozenDict
 from upbit_ws.fields import FieldSpec, Kind, Table, family_fields
 
-__all__ = ["REFUSALS", "builders_of"]
+__all__ = ["REFUSALS", "Builder", "builder_of"]
 
 Builder = Callable[[dict[str, Any]], Event]
 
@@ -32,14 +32,13 @@ REFUSALS = (KeyError, TypeError, AttributeError)
 _FAST_KINDS = frozenset({Kind.FLOAT, Kind.INT, Kind.TEXT, Kind.BOOL, Kind.DATE, Kind.OBJECTS})
 
 
-def builders_of(data_type: DataType, simple: bool) -> dict[int, Builder]:
-    """Return the builders of a type by number of keys: all fields there, or all but the optional ones. Empty if none."""
+def builder_of(data_type: DataType, simple: bool, absent: tuple[str, ...] = ()) -> Builder | None:
+    """Return the builder for messages without the fields `absent`; None for families that are always read strictly."""
     table = family_fields(data_type.family)
     if any(row.kind not in _FAST_KINDS for spec in table for row in (spec, *spec.nested)):
-        return {}
-    lean = tuple(spec for spec in table if not spec.optional)
-    cls = EVENT_CLASSES[data_type.family]
-    return {len(sent): _compile(cls, table, sent, simple) for sent in (lean, table)}
+        return None
+    sent = tuple(spec for spec in table if spec.name not in absent)
+    return _compile(EVENT_CLASSES[data_type.family], table, sent, simple)
 
 
 def _draft_of(cls: type[Any]) -> type[Any]:
@@ -48,26 +47,36 @@ def _draft_of(cls: type[Any]) -> type[Any]:
     return type(f"{cls.__name__}Draft", (cls,), {**plain, "__init__": object.__init__})
 
 
-def _to_float(value: object) -> float:
-    if type(value) is int:
-        return float(value)
-    raise TypeError
-
-
 def _refuse() -> Any:
     raise TypeError
 
 
+def _unknown_of(table: Table, sent: Table, simple: bool) -> Callable[[dict[str, Any]], FrozenDict]:
+    expected = frozenset(spec.key(simple) for spec in sent)
+    known = frozenset(spec.key(simple) for spec in table)
+
+    def unknown_of(message: dict[str, Any]) -> FrozenDict:
+        unknown = {name: value for name, value in message.items() if name not in expected}
+        if not known.isdisjoint(unknown):
+            raise KeyError  # a field that this builder takes for absent
+        return FrozenDict(unknown)
+
+    return unknown_of
+
+
 def _compile(cls: type[Event], table: Table, sent: Table, simple: bool) -> Builder:
-    """Generate the builder for messages that hold exactly the fields `sent`. Nothing from the wire enters the source."""
+    """Generate the builder for messages with the fields `sent` and maybe unknown ones. The source is all ours."""
     scope: dict[str, Any] = {
-        **{"Draft": _draft_of(cls), "Final": cls, "no_extra": NO_EXTRA},
-        **{"to_float": _to_float, "refuse": _refuse, "get": itemgetter(*(spec.key(simple) for spec in sent))},
+        "Draft": _draft_of(cls),
+        "Final": cls,
+        "no_extra": NO_EXTRA,
+        "refuse": _refuse,
+        "get": itemgetter(*(spec.key(simple) for spec in sent)),
+        "unknown_of": _unknown_of(table, sent, simple),
         "absent": tuple(spec.name for spec in table if spec not in sent),
     }
     names = {spec.name: f"v{index}" for index, spec in enumerate(sent)}
     lines = ["def build(message, type=type, float=float, int=int):"]
-    lines += [f"    if len(message) != {len(sent)}: refuse()"]
     lines += [f"    {', '.join(names.values())} = get(message)"]
     for spec in sent:
         if spec.kind is Kind.OBJECTS:
@@ -76,7 +85,8 @@ def _compile(cls: type[Event], table: Table, sent: Table, simple: bool) -> Build
     for spec in table:
         value = _checked(spec, names[spec.name]) if spec.name in names else "None"
         lines += [f"    event.{spec.attribute} = {value}"]
-    lines += ["    event.extra = no_extra", "    event.absent = absent", "    event.__class__ = Final", "    return event"]
+    lines += [f"    event.extra = no_extra if len(message) == {len(sent)} else unknown_of(message)"]
+    lines += ["    event.absent = absent", "    event.__class__ = Final", "    return event"]
     exec("\n".join(lines), scope)
     build: Builder = scope["build"]
     return build
@@ -98,9 +108,9 @@ def _loop(spec: FieldSpec, variable: str, simple: bool, scope: dict[str, Any]) -
 
 
 def _checked(spec: FieldSpec, value: str) -> str:
-    """The expression that yields the value of a field or refuses it. A JSON boolean is no number, though Python's is."""
+    """The expression that yields the value of a field or refuses it. A JSON boolean is no number, a Python one is."""
     if spec.kind is Kind.FLOAT:
-        return f"{value} if type({value}) is float else to_float({value})"
+        return f"{value} if type({value}) is float else {value} + 0.0 if type({value}) is int else refuse()"
     if spec.kind is Kind.INT:
         return f"{value} if type({value}) is int else refuse()"
     if spec.kind is Kind.TEXT:
@@ -110,5 +120,3 @@ def _checked(spec: FieldSpec, value: str) -> str:
     if spec.kind is Kind.DATE:
         return f"{value} if {value} is None else refuse()"
     return value
-
-

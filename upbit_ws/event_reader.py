@@ -1,7 +1,7 @@
 """The strict way from a parsed message to an event: every field is checked, every error names its field.
 
-`upbit_ws.event_builder` is the fast way for messages that are exactly as documented; whatever it does not recognise comes
-here, so this module alone decides what a message means.
+`upbit_ws.event_builder` is the fast way for messages that are exactly as documented; whatever it does not recognise
+comes here, so this module alone decides what a message means.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from upbit_ws.events import (
     TickerEvent,
     TradeEvent,
 )
-from upbit_ws.exceptions import PayloadError
+from upbit_ws.exceptions import PayloadError, shown
 from upbit_ws.fields import FieldSpec, Kind, Table, family_fields
 
 __all__ = ["EVENT_CLASSES", "UNIT_CLASSES", "problems", "read_event", "type_of"]
@@ -66,7 +66,7 @@ def type_of(message: Any) -> tuple[DataType, bool]:
         raise PayloadError("is missing", field="type")
     data_type = DataType.find(name)
     if data_type is None:
-        raise PayloadError(f"is not a known data type: {name!r:.60}", field="type")
+        raise PayloadError(f"is not a known data type: {shown(name)}", field="type")
     return data_type, simple
 
 
@@ -101,10 +101,12 @@ def problems(message: Any) -> Iterator[str]:
 
 def _unknown_values(spec: FieldSpec, value: Any) -> Iterator[str]:
     if spec.enum and value is not None and value not in spec.enum:
-        yield f"{spec.name} is not one of {', '.join(spec.enum)}: {value!r:.60}"
+        yield f"{spec.name} is not one of {', '.join(spec.enum)}: {shown(value)}"
 
 
-def _values(table: Table, message: Mapping[Any, Any], simple: bool, path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _values(
+    table: Table, message: Mapping[Any, Any], simple: bool, path: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     values: dict[str, Any] = {}
     absent: list[str] = []
     for spec in table:
@@ -135,7 +137,7 @@ def _value(spec: FieldSpec, value: Any, simple: bool, name: str) -> Any:
         return _object(spec, value, simple, name)
     read = _READERS[kind](value)
     if read is None:
-        raise PayloadError(f"must be {_EXPECTED[kind]}, got {_json_type(value)} {value!r:.60}", field=name)
+        raise PayloadError(f"must be {_EXPECTED[kind]}, got {_json_type(value)} {shown(value)}", field=name)
     return read
 
 
@@ -174,7 +176,7 @@ def _extra(table: Table, message: Mapping[Any, Any], simple: bool) -> Mapping[st
     extra = {}
     for key, value in message.items():
         if not isinstance(key, str):
-            raise PayloadError(f"is no name of a field: {key!r:.60}", field="key")
+            raise PayloadError(f"is no name of a field: {shown(key)}", field="key")
         if key not in known:
             extra[key] = value
     return FrozenDict(extra)

@@ -1,8 +1,8 @@
 """The events: frozen records named after their type.
 
-Field names are Upbit's DEFAULT names in the order of the wire, except `symbol` for ``code`` (`code` is an alias). What a
-field means, its unit and its values stand in the tables of `upbit_ws.models`. Public prices and sizes are float, money of
-private events is Decimal exactly as sent, ids and times (ms since the epoch) are int.
+Field names are Upbit's DEFAULT names in the order of the wire, except `symbol` for ``code`` (`code` is an alias). What
+a field means, its unit and its values stand in the tables of `upbit_ws.models`. Public prices and sizes are float,
+money of private events is Decimal exactly as sent, ids and times (ms since the epoch) are int.
 
 None stands for JSON null and for a field that was not sent; `absent` names the latter. `extra` keeps fields that this
 version does not know.
@@ -45,7 +45,7 @@ class FrozenDict(dict[str, Any]):
 
     __slots__ = ()
 
-    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError("an event does not change; make a copy with dict(...)")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
@@ -208,7 +208,7 @@ class OrderbookUnit:
 
 @frozen(kw_only=True)
 class OrderbookEvent(Event):
-    """A whole book (table: `ORDERBOOK_FIELDS`). `orderbook_units` is as sent; `asks` and `bids` leave the padding out."""
+    """A whole book (table: `ORDERBOOK_FIELDS`). `orderbook_units` is as sent, `asks` and `bids` have no padding."""
 
     type: str = "orderbook"
     symbol: str

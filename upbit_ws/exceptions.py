@@ -31,6 +31,7 @@ succeed later without any change?") and survives pickling. No error ever holds a
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,14 @@ __all__ = [
 
 _RAW_SAMPLE = 256
 _LISTED = 5
+
+
+def shown(value: object) -> str:
+    """The repr of a value from outside, short, and never failing: nesting and huge integers can break `repr`."""
+    try:
+        return reprlib.repr(value)
+    except (ValueError, RecursionError):
+        return f"<{type(value).__name__}>"
 
 
 def _listing(items: Iterable[object]) -> str:
@@ -317,9 +326,7 @@ class HandshakeError(ConnectionFailedError):
         retry_after: Seconds that the server asked to wait, if it did.
     """
 
-    def __init__(
-        self, reason: str = "", *, status: int = 0, retry_after: float | None = None, host: str = ""
-    ) -> None:
+    def __init__(self, reason: str = "", *, status: int = 0, retry_after: float | None = None, host: str = "") -> None:
         super().__init__(reason, host=host)
         self.status = status
         self.retry_after = retry_after

@@ -119,7 +119,7 @@ def type_field(family: str, description: str = "Data type.") -> FieldSpec:
     return text("type", "ty", description, enum=names)
 
 
-def stream_type(*names: str, description: str = "SNAPSHOT for the first message of a code, REALTIME after.") -> FieldSpec:
+def stream_type(*names: str, description: str = "SNAPSHOT is the first message of a code.") -> FieldSpec:
     return text("stream_type", "st", description, enum=names or ("SNAPSHOT", "REALTIME"))
 
 

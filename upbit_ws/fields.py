@@ -1,4 +1,4 @@
-"""All field tables by family, and those of the messages that are no events. Everything is importable from `upbit_ws.models`."""
+"""All field tables by family, and those of the messages that are no events. Import them from `upbit_ws.models`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from upbit_ws.account_fields import ANNOUNCEMENT_FIELDS, MYASSET_FIELDS, MYASSET_UNIT_FIELDS, MYORDER_FIELDS
-from upbit_ws.data_types import DataType
 from upbit_ws.field_spec import FieldSpec, Kind, Table, number, text
 from upbit_ws.indicator_fields import (
     EVENT_PARAMS_FIELDS,

@@ -1,4 +1,4 @@
-"""Field tables of the info types. Names overlap between the nested tables (`p`, `t`, `m`, `value`), so each has its own.
+"""Field tables of the info types. Names overlap between nested tables (`p`, `t`, `m`, `value`), so each has its own.
 
 Source: Upbit's websocket-indicator and -indicator-signal pages; SIMPLE names as in Upbit's own SDK 1.1.0.
 """

@@ -5,7 +5,19 @@ Source: Upbit's websocket-ticker, -trade, -orderbook and -candle pages; SIMPLE n
 
 from __future__ import annotations
 
-from upbit_ws.field_spec import CODE, SIDE, TIMESTAMP, FieldSpec, Kind, Table, number, stream_type, text, time, type_field
+from upbit_ws.field_spec import (
+    CODE,
+    SIDE,
+    TIMESTAMP,
+    FieldSpec,
+    Kind,
+    Table,
+    number,
+    stream_type,
+    text,
+    time,
+    type_field,
+)
 
 __all__ = ["CANDLE_FIELDS", "ORDERBOOK_FIELDS", "ORDERBOOK_UNIT_FIELDS", "TICKER_FIELDS", "TRADE_FIELDS"]
 

@@ -1,6 +1,6 @@
 """Messages and events: the field tables of every data type, conversion both ways, decoding and validation.
 
-``decode_event(raw)`` is for bytes from the wire, `convert_dict_to_event` and `convert_event_to_dict` for parsed messages.
+`decode_event` is for bytes from the wire, `convert_dict_to_event` and `convert_event_to_dict` for parsed messages.
 All of them take the DEFAULT and the SIMPLE format. Wrong input raises `PayloadError` and nothing else.
 
 Numbers: public ones become float. Private ones (``myOrder``, ``myAsset``) become Decimal with exactly the digits of the
@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import orjson
 
 from upbit_ws.data_types import DataType
-from upbit_ws.event_builder import REFUSALS, Builder, builders_of
-from upbit_ws.event_reader import EVENT_CLASSES, problems, read_event, type_of
+from upbit_ws.event_builder import REFUSALS, Builder, builder_of
+from upbit_ws.event_reader import EVENT_CLASSES, problems, read_event
 from upbit_ws.events import Event
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.fields import (
@@ -81,10 +82,17 @@ __all__ = [
 
 Raw = bytes | bytearray | memoryview | str
 
-# Builders by wire name and number of keys, one dict per format. Filled at the first message of a type: generating them
-# all would double the time of `import upbit_ws`. Item assignment is atomic, and two threads build the same thing.
-_FAST: dict[str, dict[int, Builder]] = {}
-_FAST_SIMPLE: dict[str, dict[int, Builder]] = {}
+# Builders by wire name, one dict per format, made at the first message of a type: generating them all would double the
+# time of `import upbit_ws`. Item assignment is atomic, and it does not matter which of two threads comes last.
+_FAST: dict[str, Builder] = {}
+_FAST_SIMPLE: dict[str, Builder] = {}
+_loads = orjson.loads
+
+
+@lru_cache(maxsize=64)
+def _builder(data_type: DataType, simple: bool, absent: tuple[str, ...]) -> Builder | None:
+    return builder_of(data_type, simple, absent)
+
 
 _EXACT_FAMILIES = frozenset(
     family
@@ -100,10 +108,9 @@ def decode_event(raw: Raw) -> Event:
         PayloadError: not JSON, not a known type, or not as documented; `.field` names the field.
     """
     try:
-        message = orjson.loads(raw)
-        name = message.get("type")
-        builders = _FAST_SIMPLE[message["ty"]] if name is None else _FAST[name]
-        return builders[len(message)](message)
+        message = _loads(raw)
+        build = _FAST[message["type"]] if "type" in message else _FAST_SIMPLE[message["ty"]]
+        return build(message)
     except (ValueError, *REFUSALS):
         # Not as simple as that, which is not yet an error. ValueError is the parser's.
         return _decode_strictly(raw)
@@ -128,11 +135,15 @@ def _decode_strictly(raw: Raw) -> Event:
             raise PayloadError(f"holds {len(message)} objects; decode_events takes them all", field="message", raw=raw)
         message = message[0]
     event = _read(message, raw)
-    simple = "type" not in message
-    fast = _FAST_SIMPLE if simple else _FAST
-    if event.type not in fast:
-        fast[event.type] = builders_of(DataType(event.type), simple)
+    _learn(event, simple="type" not in message)
     return event
+
+
+def _learn(event: Event, *, simple: bool) -> None:
+    """Take the fast way from now on for messages of this type that lack the same fields."""
+    build = _builder(DataType(event.type), simple, event.absent)
+    if build is not None:
+        (_FAST_SIMPLE if simple else _FAST)[event.type] = build
 
 
 def _read(message: Any, raw: Raw) -> Event:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from typing import Any, NoReturn, final
 
@@ -48,7 +47,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._reveal().encode(), other._reveal().encode())
+        from hmac import compare_digest  # here, because it loads OpenSSL and importing this package should not
+
+        return compare_digest(self._reveal().encode(), other._reveal().encode())
 
     def __hash__(self) -> int:
         # Constant: equal secrets must hash alike, and a hash of the text would be a hint to it.

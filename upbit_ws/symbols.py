@@ -1,7 +1,7 @@
 """Market codes as users write them and as the exchange wants them: quote currency first, upper case (``KRW-BTC``).
 
-What can only mean one thing is accepted (``krw-btc``, ``BTC/KRW``); anything else raises `InvalidArgumentError` that says
-what to write. The exchange itself stays silent on a wrong code (measured on the wire), so this is the place to object.
+What can only mean one thing is accepted (``krw-btc``, ``BTC/KRW``); anything else raises `InvalidArgumentError` that
+says what to write. The exchange is silent on a wrong code (measured on the wire), so this is the place to object.
 """
 
 from __future__ import annotations

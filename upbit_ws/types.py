@@ -155,7 +155,7 @@ class SubscriptionSpec:
     def __attrs_post_init__(self) -> None:
         name = self.data_type.wire_name
         if self.symbols and not self.data_type.has_codes:
-            raise InvalidArgumentError("symbols", f"cannot be given for {name}, it has no codes", f"symbols=() for {name}")
+            raise InvalidArgumentError("symbols", f"cannot be given for {name}, it has no codes", "symbols=()")
         if not self.symbols and self.data_type.codes_required:
             raise InvalidArgumentError("symbols", f"must name at least one code for {name}", "symbols=['KRW-BTC']")
         if self.is_only_snapshot and self.is_only_realtime:
@@ -201,7 +201,7 @@ class Reading:
 
 @frozen
 class Readiness:
-    """Which streams have delivered and which are silent (a typo is silent at the exchange). True when none is silent."""
+    """Which streams have delivered, which are silent (a typo is silent at the exchange). True when none is silent."""
 
     delivered: tuple[StreamKey, ...] = Factory(tuple)
     silent: tuple[StreamKey, ...] = Factory(tuple)
