@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -417,11 +418,17 @@ def test_running_out_of_descriptors_is_an_error_like_others(open_transport: Open
     with ScriptedServer(Conversation.upgrade) as server:
         target = address("127.0.0.1", server.port)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+        taken: list[int] = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
             with pytest.raises(ConnectionFailedError, match="Too many open files"):
                 open_transport(server.url, resolve=lambda *_: [target])
         finally:
+            for descriptor in taken:
+                os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         open_transport(server.url)
 

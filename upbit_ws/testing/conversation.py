@@ -75,7 +75,6 @@ class Conversation:
 
     def __init__(self, sock: socket.socket, stopping: threading.Event, *, timeout: float) -> None:
         self._sock = sock
-        self._timeout = timeout
         self._stopping = stopping
         self._buffer = bytearray()
         #: Bytes read so far, in all.
@@ -88,10 +87,9 @@ class Conversation:
         # Each `send` is a segment of its own, at once.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def replace_socket(self, sock: socket.socket) -> None:
-        """For the server: go on over TLS."""
-        self._sock = sock
-        sock.settimeout(self._timeout)
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Go on over TLS from here, as after the CONNECT of a proxy."""
+        self._sock = context.wrap_socket(self._sock, server_side=True)
 
     # Reading
 

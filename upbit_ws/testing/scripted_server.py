@@ -94,9 +94,10 @@ class ScriptedServer:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                if self._stopping.is_set():
+                # No descriptor is free: the connection waits in the listener's queue until one is.
+                if self._stopping.wait(0.01):
                     return
-                raise
+                continue
             if self._stopping.is_set():
                 sock.close()
                 return
@@ -115,7 +116,7 @@ class ScriptedServer:
         try:
             if self._tls is not None:
                 try:
-                    talk.replace_socket(self._tls.wrap_socket(sock, server_side=True))
+                    talk.start_tls(self._tls)
                 except OSError as error:
                     with self._changed:
                         self.tls_errors.append(error)
