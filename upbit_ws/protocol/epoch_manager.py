@@ -25,13 +25,11 @@ class _Epoch:
     endpoint: Hashable
     alive_at: float
     is_open: bool = True
-    suspected_since: float | None = None
+    doubted_at: float | None = None
 
     @property
     def vouched_at(self) -> float:
-        if self.suspected_since is None:
-            return self.alive_at
-        return min(self.alive_at, self.suspected_since)
+        return self.alive_at if self.doubted_at is None else self.doubted_at
 
 
 class EpochManager:
@@ -70,7 +68,7 @@ class EpochManager:
             return
         entry.is_open = False
         entry.alive_at = min(entry.vouched_at, now)
-        entry.suspected_since = None
+        entry.doubted_at = None
         left = tuple(number for number in self._open[entry.endpoint] if number != epoch)
         if left:
             self._open[entry.endpoint] = left
@@ -96,25 +94,24 @@ class EpochManager:
             entry.alive_at = now
 
     def suspect(self, epoch: int, since: float) -> None:
-        """The feed of `epoch` is suspected mute: nothing after `since` is vouched for until `trust`.
+        """The feed of `epoch` is suspected mute: its vouched time stands still, at `since` or before, until `trust`.
 
-        A second suspicion may only move the moment back, so that what was doubted once is not believed again by doubt.
+        A second suspicion may only move it back, so that what was doubted once is not believed again by doubt.
         """
         entry = self._epochs.get(epoch)
         if entry is not None and entry.is_open:
-            doubted = entry.suspected_since
-            entry.suspected_since = since if doubted is None else min(doubted, since)
+            entry.doubted_at = min(entry.vouched_at, since)
 
     def trust(self, epoch: int) -> None:
         """The suspicion is lifted: the proofs of life since then count again."""
         entry = self._epochs.get(epoch)
         if entry is not None:
-            entry.suspected_since = None
+            entry.doubted_at = None
 
     def is_suspected(self, epoch: int) -> bool:
         """Whether the feed of this open epoch is suspected mute."""
         entry = self._epochs.get(epoch)
-        return entry is not None and entry.suspected_since is not None
+        return entry is not None and entry.doubted_at is not None
 
     def vouched_at(self, epoch: int) -> float | None:
         """Until when a value delivered by `epoch` is vouched for; None for an epoch never opened or forgotten.

@@ -289,9 +289,11 @@ class Liveness:
             actions.append(self._transport.ping(now))
         if now >= self._judge_from:
             verdict = self._judge(now)
+            if isinstance(verdict, Reconnect):
+                self._is_over = True
+                return [verdict]
             if verdict is not None:
                 actions.append(verdict)
-                self._is_over = isinstance(verdict, Reconnect)
         return actions
 
     def _judge(self, now: float) -> Action | None:

@@ -90,7 +90,15 @@ def plan_wants(wants: Iterable[Want]) -> Plan | None:
 
 
 def _order(want: Want) -> tuple[int, str, str]:
-    return _POSITION[want.key.data_type], want.key.symbol, repr(want.key.variant)
+    data_type, symbol, variant = want.key
+    return _POSITION[data_type], symbol, "" if variant is None else repr(_plain(variant))
+
+
+def _plain(value: Hashable) -> Hashable:
+    """Equal keys in equal spelling: 10000 and 10000.0 are the same level."""
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @define(frozen=True, slots=False)
@@ -204,7 +212,7 @@ class TypeObject:
         if self.data_type in _INDICATORS:
             return {**item, **self._indicators()}
         if first.key.variant is not None:
-            item["level"] = _number(first.key.variant)
+            item["level"] = _plain(first.key.variant)
         if self.data_type.has_snapshot and not first.realtime:
             item["is_only_snapshot"] = True
         if self.data_type.has_snapshot and not first.snapshot:
@@ -249,10 +257,6 @@ def _split_indicators(group: TypeObject) -> list[TypeObject]:
         indicators = tuple(want.key.variant for want in wants)
         shared.setdefault(indicators, TypeObject(group.data_type)).wants.extend(wants)
     return list(shared.values())
-
-
-def _number(level: Hashable) -> Hashable:
-    return int(level) if isinstance(level, float) and level.is_integer() else level
 
 
 def bisect(plan: Plan) -> tuple[Plan, Plan]:

@@ -7,8 +7,8 @@ thread compares `version` with the one it last acted on, which costs nothing, an
 One lock guards everything here. Nothing is called back under it: each change returns the endpoints whose wanted plan is
 another one now, and the caller wakes their I/O threads.
 
-When the exchange refuses a request (`reject`), `wanted` becomes a part of what is asked for, and changes with every answer
-(`reject`, `confirm`, `settle`) until the guilty part is found. Whoever serves the connection reports all three.
+When the exchange refuses a request (`reject`), `wanted` becomes a part of what is asked for, and changes with every
+answer (`reject`, `confirm`, `settle`) until the guilty part is found. Whoever serves the connection reports all three.
 """
 
 from __future__ import annotations

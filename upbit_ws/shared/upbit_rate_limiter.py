@@ -100,9 +100,7 @@ class UpbitRateLimiter:
         with self._lock:
             return self._backend.reserve(group, scope, now)
 
-    def penalize(
-        self, group: str, status: int, retry_after: float | None, now: float, *, scope: str = ""
-    ) -> float:
+    def penalize(self, group: str, status: int, retry_after: float | None, now: float, *, scope: str = "") -> float:
         """The exchange answered 429 or 418: nothing of the group is granted until the returned moment.
 
         `retry_after`: the stated seconds, clamped to 1 s ... 10 min; without them the block grows on repetition.
