@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from upbit_ws._version import __version__
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
 from upbit_ws.client.simple_websocket_client import SimpleWebSocketClient
 from upbit_ws.config import (
@@ -146,5 +147,6 @@ __all__ = [
     "WebSocketConfig",
     "WebSocketProtocolError",
     "WireFormat",
+    "__version__",
     "get_global_websocket_manager",
 ]
