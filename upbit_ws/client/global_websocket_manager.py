@@ -1,7 +1,7 @@
 """Composes the parts and owns them: pool, subscriptions, limiter, one connection per endpoint, monitors.
 
-`GlobalWebSocketManager` is an ordinary class; `get_global_websocket_manager()` gives the one that all clients of a process
-share unless they are told otherwise.
+`GlobalWebSocketManager` is an ordinary class; `get_global_websocket_manager()` gives the one that all clients of a
+process share unless they are told otherwise.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class GlobalWebSocketManager:
         clock: Monotonic seconds.
     """
 
-    def __init__(
-        self, config: WebSocketConfig | None = None, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, config: WebSocketConfig | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         if config is not None and not isinstance(config, WebSocketConfig):
-            raise InvalidArgumentError("config", f"must be a WebSocketConfig, got {config!r}", "config=WebSocketConfig()")
+            raise InvalidArgumentError(
+                "config", f"must be a WebSocketConfig, got {config!r}", "config=WebSocketConfig()"
+            )
         self.config = config if config is not None else WebSocketConfig()
         self.clock = clock
         self.pool = DataPoolManager()
@@ -115,7 +115,9 @@ class GlobalWebSocketManager:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a manager holds live connections and cannot be copied or pickled; make a new one where you need it")
+        raise TypeError(
+            "a manager holds live connections and cannot be copied or pickled; make a new one where you need it"
+        )
 
     # -- components ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, StaleDataError
@@ -21,7 +22,9 @@ def check_seconds(argument: str, value: float | None) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise InvalidArgumentError(argument, f"must be a number of seconds, 0 or more, got {value!r}", f"{argument}=5.0")
+        raise InvalidArgumentError(
+            argument, f"must be a number of seconds, 0 or more, got {value!r}", f"{argument}=5.0"
+        )
 
 
 def check_limit(limit: int | None) -> None:
@@ -80,8 +83,7 @@ class Puller:
             left = deadline - self._clock()
             if left <= 0:
                 break
-            waiting = missing
-            self._pool.wait(waiting, lambda: any(slot.current is not None for slot in waiting), left)
+            self._pool.wait(missing, partial(_has_delivered, missing), left)
             missing = [slot for slot in missing if slot.current is None]
         return missing
 
@@ -113,7 +115,8 @@ class Puller:
             return None
         event, entry = found
         received_at, epoch = entry[1]
-        # A value that stands because its successor did not decode was true when it arrived; nothing later vouches for it.
+        # A value that stands because its successor did not decode was true when it arrived; nothing later vouches for
+        # it.
         is_newest = entry is current or entry[0] is current[0]
         vouched_at = self._pool.vouched_at(current[1][1]) if is_newest else received_at
         return Reading(
@@ -125,3 +128,7 @@ class Puller:
             is_live=is_newest and self._pool.is_live(slot),
             age=None if vouched_at is None else max(self._clock() - vouched_at, 0.0),
         )
+
+
+def _has_delivered(slots: Sequence[Slot]) -> bool:
+    return any(slot.current is not None for slot in slots)

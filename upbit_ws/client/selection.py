@@ -66,7 +66,9 @@ class Selection:
             return registered
         slots = dict(zip(registered.symbols, registered.slots, strict=True))
         codes = [
-            code for symbol in wanted for code in (self._manager.expand_pattern(symbol) if is_pattern(symbol) else (symbol,))
+            code
+            for symbol in wanted
+            for code in (self._manager.expand_pattern(symbol) if is_pattern(symbol) else (symbol,))
         ]
         unknown = [StreamKey(data_type, code) for code in codes if code not in slots]
         if unknown:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
 from upbit_ws.client.interests import Interest, Interests
-from upbit_ws.client.pulling import Puller, check_limit, check_seconds
-from upbit_ws.client.selection import Chosen, Selection
+from upbit_ws.client.market_pulls import MarketPulls
+from upbit_ws.client.pulling import check_seconds
 from upbit_ws.client.updates import Updates
-from upbit_ws.events import CandleEvent, Event, OrderbookEvent, TickerEvent, TradeEvent
-from upbit_ws.exceptions import ClientClosedError, DataTimeoutError, InvalidArgumentError
+from upbit_ws.events import Event, OrderbookEvent
+from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.shared.locks import make_lock
-from upbit_ws.symbols import normalize_symbol, normalize_symbols
+from upbit_ws.symbols import normalize_symbols
 from upbit_ws.types import ClientStatus, DataType, Readiness, Reading
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SimpleWebSocketClient"]
 
-_E = TypeVar("_E", bound=Event)
 
-
-class SimpleWebSocketClient:
+class SimpleWebSocketClient(MarketPulls):
     """Pulls live values of the Upbit exchange. Every method is synchronous and may be called from any thread.
 
     Components of one process share one connection per endpoint; each sees only what it registered itself. A client made
@@ -52,19 +50,9 @@ class SimpleWebSocketClient:
             raise InvalidArgumentError("component_id", f"must be a name, got {component_id!r}", "component_id='my_bot'")
         if manager is not None and config is not None:
             raise InvalidArgumentError("config", "belongs to the manager when one is given", "only manager=...")
-        self._manager = manager if manager is not None else get_global_websocket_manager(config)
-        self.component_id = component_id
-        self._selection = Selection(component_id, self._manager)
-        self._is_closed = False
+        super().__init__(component_id, manager if manager is not None else get_global_websocket_manager(config))
         #: Guards the replacement of the interests.
         self._lock = make_lock("client", 60)
-        self._puller = Puller(
-            self._manager.pool,
-            self._manager.config.data_pool,
-            self._manager.clock,
-            self._check_open,
-            self._manager.why_nothing_came,
-        )
         self._owner = self._manager.register_component(self)
 
     def __repr__(self) -> str:
@@ -80,7 +68,9 @@ class SimpleWebSocketClient:
         self.close()
 
     def __reduce__(self) -> Any:
-        raise TypeError("a client holds a live connection and cannot be copied or pickled; make a new one where you need it")
+        raise TypeError(
+            "a client holds a live connection and cannot be copied or pickled; make a new one where you need it"
+        )
 
     # -- interests ----------------------------------------------------------------------------------------------------
 
@@ -97,8 +87,8 @@ class SimpleWebSocketClient:
 
         Args:
             data_types: `DataType.TICKER`, `"trade"`, `"candle.5m"`, ... or a list of them.
-            symbols: Codes (`["KRW-BTC", "KRW-ETH"]`) or patterns (`["KRW-*"]`: all markets of that quote currency, followed
-                as they list and delist).
+            symbols: Codes (`["KRW-BTC", "KRW-ETH"]`) or patterns (`["KRW-*"]`: all markets of that quote currency,
+                followed as they list and delist).
             history: How many values of each to keep for the `get_*_history` methods; None for the configured number.
             orderbook_units: Depth of order books: 1, 5, 15 or 30 (the default).
             orderbook_level: Price step to group order books by; KRW markets only (Upbit: websocket-orderbook page).
@@ -135,8 +125,8 @@ class SimpleWebSocketClient:
     def _change(self, edit: Callable[[Interests], Interests]) -> None:
         """Replace the interests, and tell the manager.
 
-        Two threads may do that at once. Whoever finds, after telling, that the interests are other ones by now tells again:
-        the last word is the present state.
+        Two threads may do that at once. Whoever finds, after telling, that the interests are other ones by now tells
+        again: the last word is the present state.
         """
         expand = self._manager.expand_pattern
         with self._lock:
@@ -153,123 +143,13 @@ class SimpleWebSocketClient:
         if not self._is_closed and self._selection.interests.patterns():
             self._change(lambda now: now)
 
-    # -- newest values ------------------------------------------------------------------------------------------------
-
-    def get_price(self, symbol: str, *, timeout: float | None = None, max_age: float | None = None) -> float:
-        """The last trade's price of one market, in its quote currency. See `get_multiple_prices`."""
-        return self.get_multiple_prices([symbol], timeout=timeout, max_age=max_age)[normalize_symbol(symbol)]
-
-    def get_multiple_prices(
-        self, symbols: Iterable[str] | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> dict[str, float]:
-        """The last trade's price of each market, in its quote currency, from the ticker (or trades where only those are registered).
-
-        Args:
-            symbols: Registered codes; None for all.
-            timeout: Seconds to wait for values that never came yet; None as configured (10), 0 not at all.
-            max_age: Refuse values that the SDK could not vouch for within so many seconds; None as configured.
-
-        Raises:
-            NotSubscribedError: this client registered neither tickers nor trades of a symbol.
-            DataTimeoutError: some market has delivered nothing; `.missing` and `.received` tell which.
-            StaleDataError: some value cannot be vouched for within `max_age`.
-            ClientClosedError: the client was closed.
-        """
-        types = self._selection.interests.by_type
-        data_type = DataType.TICKER if DataType.TICKER in types or DataType.TRADE not in types else DataType.TRADE
-        chosen = self._require(data_type, symbols, timeout, max_age)
-        read_price = self._manager.pool.price
-        prices: dict[str, float] = {}
-        for symbol, slot in zip(chosen.symbols, chosen.slots, strict=True):
-            memo = slot.price_memo
-            if memo is not None and memo[0] is slot.current:
-                prices[symbol] = memo[1]
-                continue
-            price = read_price(slot)
-            if price is None:
-                raise DataTimeoutError([slot.key], prices, reason="what came did not decode")
-            prices[symbol] = price
-        return prices
-
-    def get_current_price(
-        self, symbol: str | Sequence[str], *, timeout: float | None = None, max_age: float | None = None
-    ) -> float | dict[str, float]:
-        """`get_price` for one code and `get_multiple_prices` for a list, under the name that pyupbit users know."""
-        if isinstance(symbol, str):
-            return self.get_price(symbol, timeout=timeout, max_age=max_age)
-        return self.get_multiple_prices(symbol, timeout=timeout, max_age=max_age)
-
-    def get_ticker_data(
-        self, symbols: Iterable[str] | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> dict[str, TickerEvent]:
-        """The newest ticker of each market. Arguments and errors as in `get_multiple_prices`."""
-        return self._pull(DataType.TICKER, TickerEvent, symbols, timeout, max_age)
-
-    def get_trade_data(
-        self, symbols: Iterable[str] | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> dict[str, TradeEvent]:
-        """The newest trade of each market. Arguments and errors as in `get_multiple_prices`."""
-        return self._pull(DataType.TRADE, TradeEvent, symbols, timeout, max_age)
-
-    def get_orderbook_data(
-        self, symbols: Iterable[str] | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> dict[str, OrderbookEvent]:
-        """The newest order book of each market, as deep as registered. Arguments and errors as in `get_multiple_prices`."""
-        books = self._pull(DataType.ORDERBOOK, OrderbookEvent, symbols, timeout, max_age)
-        return {symbol: self._sliced(book) for symbol, book in books.items()}
-
-    def get_candle_data(
-        self,
-        symbols: Iterable[str] | None = None,
-        unit: DataType | int | str = "1m",
-        *,
-        timeout: float | None = None,
-        max_age: float | None = None,
-    ) -> dict[str, CandleEvent]:
-        """The newest candle of each market; `unit` as `"1s"`, `"5m"` or a number of minutes. It may still be changing:
-        the exchange marks no candle as closed (Upbit: websocket-candle page). Otherwise as `get_multiple_prices`."""
-        return self._pull(DataType.candle(unit), CandleEvent, symbols, timeout, max_age)
-
-    # -- histories ----------------------------------------------------------------------------------------------------
-
-    def get_ticker_history(
-        self, symbol: str, limit: int | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> list[TickerEvent]:
-        """The newest `limit` tickers of a market (None: all that are kept), oldest first. Waits for the first one."""
-        return self._history(DataType.TICKER, TickerEvent, symbol, limit, timeout, max_age)
-
-    def get_trade_history(
-        self, symbol: str, limit: int | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> list[TradeEvent]:
-        """The newest `limit` trades of a market (None: all that are kept), each once, oldest first."""
-        return self._history(DataType.TRADE, TradeEvent, symbol, limit, timeout, max_age)
-
-    def get_orderbook_history(
-        self, symbol: str, limit: int | None = None, *, timeout: float | None = None, max_age: float | None = None
-    ) -> list[OrderbookEvent]:
-        """The newest `limit` order books of a market (None: all that are kept), oldest first."""
-        books = self._history(DataType.ORDERBOOK, OrderbookEvent, symbol, limit, timeout, max_age)
-        return [self._sliced(book) for book in books]
-
-    def get_candle_history(
-        self,
-        symbol: str,
-        unit: DataType | int | str = "1m",
-        limit: int | None = None,
-        *,
-        timeout: float | None = None,
-        max_age: float | None = None,
-    ) -> list[CandleEvent]:
-        """The newest `limit` candles of a market (None: all that are kept), one per start, oldest first."""
-        return self._history(DataType.candle(unit), CandleEvent, symbol, limit, timeout, max_age)
-
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def wait_ready(self, *, timeout: float | None = None) -> Readiness:
         """Wait until everything registered has delivered, at most `timeout` seconds (None as configured).
 
-        Never raises for silence: the result says which streams delivered and which are silent. A typo is silent at Upbit,
-        and so is a market without a single trade.
+        Never raises for silence: the result says which streams delivered and which are silent. A typo is silent at
+        Upbit, and so is a market without a single trade.
         """
         self._check_open()
         check_seconds("timeout", timeout)
@@ -282,9 +162,7 @@ class SimpleWebSocketClient:
             silent=tuple(slot.key for slot in slots if slot.key in silent),
         )
 
-    def wait_for_update(
-        self, data_type: DataType | str, symbol: str, *, timeout: float | None = None
-    ) -> Event:
+    def wait_for_update(self, data_type: DataType | str, symbol: str, *, timeout: float | None = None) -> Event:
         """Block until the next value of one stream arrives, and return it.
 
         Raises:
@@ -344,7 +222,10 @@ class SimpleWebSocketClient:
     def snapshot(
         self, data_type: DataType | str, symbol: str, *, timeout: float | None = None, max_age: float | None = None
     ) -> Reading:
-        """The newest value of one stream with everything that is known about how true it is. Errors as in other pulls."""
+        """The newest value of one stream with everything that is known about how true it is.
+
+        Errors as in other pulls.
+        """
         slot = self._require(DataType.parse(data_type), [symbol], timeout, max_age).slots[0]
         reading = self._puller.reading(slot)
         if reading is None:
@@ -362,9 +243,7 @@ class SimpleWebSocketClient:
         endpoints = {data_type.endpoint for data_type in self._selection.interests.by_type}
         return ClientStatus(
             component_id=self.component_id,
-            connections=tuple(
-                status for status in self._manager.connection_statuses() if status.endpoint in endpoints
-            ),
+            connections=tuple(status for status in self._manager.connection_statuses() if status.endpoint in endpoints),
             interests=len(slots),
             delivered=len(delivered),
             silent=tuple(slot.key for slot in slots if slot.current is None),
@@ -388,65 +267,6 @@ class SimpleWebSocketClient:
         """A client of the same name takes this one's place, and with it what it had registered."""
         self._is_closed = True
         self._manager.pool.wake_all()
-
-    # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _check_open(self) -> None:
-        self._manager.check_usable()
-        if self._is_closed:
-            raise ClientClosedError(f"client {self.component_id!r}")
-
-    def _deadline(self, timeout: float | None) -> float:
-        return self._manager.clock() + (self._manager.config.data_pool.timeout if timeout is None else timeout)
-
-    def _require(
-        self, data_type: DataType, symbols: Iterable[str] | None, timeout: float | None, max_age: float | None
-    ) -> Chosen:
-        """The slots asked for, each with a value that may be believed."""
-        self._check_open()
-        check_seconds("timeout", timeout)
-        check_seconds("max_age", max_age)
-        patterns = self._selection.interests.patterns()
-        if patterns:
-            self._manager.wait_for_markets(patterns, self._deadline(timeout))
-        chosen = self._selection.choose(data_type, symbols)
-        self._puller.require(chosen.slots, timeout, max_age)
-        return chosen
-
-    def _pull(
-        self,
-        data_type: DataType,
-        event_type: type[_E],
-        symbols: Iterable[str] | None,
-        timeout: float | None,
-        max_age: float | None,
-    ) -> dict[str, _E]:
-        chosen = self._require(data_type, symbols, timeout, max_age)
-        events: dict[str, _E] = {}
-        for symbol, slot in zip(chosen.symbols, chosen.slots, strict=True):
-            found = self._manager.pool.event(slot)
-            if found is None or not isinstance(found[0], event_type):
-                raise DataTimeoutError([slot.key], events, reason="what came did not decode")
-            events[symbol] = found[0]
-        return events
-
-    def _history(
-        self,
-        data_type: DataType,
-        event_type: type[_E],
-        symbol: str,
-        limit: int | None,
-        timeout: float | None,
-        max_age: float | None,
-    ) -> list[_E]:
-        check_limit(limit)
-        slot = self._require(data_type, [symbol], timeout, max_age).slots[0]
-        return [event for event in self._manager.pool.history(slot, limit) if isinstance(event, event_type)]
-
-    def _sliced(self, book: OrderbookEvent) -> OrderbookEvent:
-        """A book as deep as this client asked for; others may have asked for more."""
-        units = self._selection.interests.by_type[DataType.ORDERBOOK].units
-        return book if units is None or len(book.orderbook_units) <= units else book.sliced(units)
 
 
 def _parse_types(data_types: Iterable[DataType | str] | DataType | str) -> tuple[DataType, ...]:

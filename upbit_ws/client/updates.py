@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from upbit_ws.events import CandleEvent, Event
 from upbit_ws.protocol.slots import Slot
@@ -16,9 +17,9 @@ class Updates(Iterator[Event]):
     """Events as they arrive, from the moment it was made.
 
     Of a state type (ticker, order book) it gives the newest value when asked, whatever came in between. Of a log type
-    (trades) it gives each event once, in order, as long as the history holds them; `missed` counts those that it did not.
-    Of candles it gives the newest state of each candle start. It ends when nothing came for `timeout` seconds, or when the
-    client is closed. One thread per iterator.
+    (trades) it gives each event once, in order, as long as the history holds them; `missed` counts those that it did
+    not. Of candles it gives the newest state of each candle start. It ends when nothing came for `timeout` seconds, or
+    when the client is closed. One thread per iterator.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Updates(Iterator[Event]):
             left = _LOOK_AGAIN if deadline is None else deadline - self._clock()
             if left <= 0:
                 raise StopIteration
-            self._pool.wait(slots, lambda: self._has_news(slots), min(left, _LOOK_AGAIN))
+            self._pool.wait(slots, partial(self._has_news, slots), min(left, _LOOK_AGAIN))
         return self._ready.pop(0)
 
     def _has_news(self, slots: Sequence[Slot]) -> bool:

@@ -13,7 +13,15 @@ from attrs import frozen
 
 from upbit_ws.exceptions import HandshakeError
 
-__all__ = ["DeflateParameters", "Deflater", "InflateError", "InflateLimitError", "Inflater", "negotiate", "offer_header"]
+__all__ = [
+    "DeflateParameters",
+    "Deflater",
+    "InflateError",
+    "InflateLimitError",
+    "Inflater",
+    "negotiate",
+    "offer_header",
+]
 
 _EXTENSION = "permessage-deflate"
 _TAIL = b"\x00\x00\xff\xff"

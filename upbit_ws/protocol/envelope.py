@@ -1,8 +1,9 @@
 """Finding out what a payload is without parsing it.
 
-The exchange writes its keys in a fixed order (field tables, `models.py`), so the bytes from the start of a payload to the
-colon behind its third key name the type, the market and the spelling at once: `{"type":"trade","code":"KRW-BTC","timestamp":`.
-Those bytes are the *head*. A payload whose head is not one that the table predicts is parsed instead; nothing is guessed.
+The exchange writes its keys in a fixed order (field tables, `models.py`), so the bytes from the start of a payload to
+the colon behind its third key name the type, the market and the spelling at once:
+`{"type":"trade","code":"KRW-BTC","timestamp":`. Those bytes are the *head*. A payload whose head is not one that the
+table predicts is parsed instead; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from upbit_ws.types import DataType
 
 __all__ = ["HEAD_SCAN_FROM", "parse_elements", "predicted_head", "split_list"]
 
-#: Where to look for the colon behind the third key: past the second key of the longest type name (`candle.240m`), before
-#: the third key of the shortest payload (`trade`, SIMPLE, a five-letter code).
+#: Where to look for the colon behind the third key: past the second key of the longest type name (`candle.240m`),
+#: before the third key of the shortest payload (`trade`, SIMPLE, a five-letter code).
 HEAD_SCAN_FROM: Final = 29
 
 

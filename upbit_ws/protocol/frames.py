@@ -179,7 +179,9 @@ class FrameReader:
             position = following
 
     def _read_frame(self, data: bytes, position: int, messages: list[bytes]) -> int:
-        """Read the one frame at `position` by all the rules; return where the next begins, or `position` if it is cut."""
+        """Read the one frame at `position` by all the rules; return where the next begins, or `position` if it is
+        cut.
+        """
         available = len(data) - position
         if available < 2:
             self._needed = 2
@@ -190,7 +192,7 @@ class FrameReader:
         self._check_head(first, second, opcode)
         length = second & 0x7F
         start = position + 2
-        if length == _MEDIUM or length == _LARGE:
+        if length in (_MEDIUM, _LARGE):
             extended = 2 if length == _MEDIUM else 8
             start += extended
             if available < start - position:
@@ -234,13 +236,21 @@ class FrameReader:
         if first & 0x40 and (self._inflater is None or opcode == Opcode.CONTINUATION):
             raise _Violation("RSV1 is set where no compressed message may begin")
         if (opcode == Opcode.CONTINUATION) == (self._opcode is None):
-            raise _Violation("a continuation frame without a beginning" if self._opcode is None else "a new message began inside a fragmented one")
+            raise _Violation(
+                "a continuation frame without a beginning"
+                if self._opcode is None
+                else "a new message began inside a fragmented one"
+            )
 
     def _check_length(self, length: int, opcode: int) -> None:
         if length > self._limits.max_frame_size:
-            raise _Violation(f"a frame of {length} bytes is larger than {self._limits.max_frame_size}", CloseCode.MESSAGE_TOO_BIG)
+            raise _Violation(
+                f"a frame of {length} bytes is larger than {self._limits.max_frame_size}", CloseCode.MESSAGE_TOO_BIG
+            )
         if opcode < Opcode.CLOSE and self._parts_size + length > self._limits.max_message_size:
-            raise _Violation(f"a message is larger than {self._limits.max_message_size} bytes", CloseCode.MESSAGE_TOO_BIG)
+            raise _Violation(
+                f"a message is larger than {self._limits.max_message_size} bytes", CloseCode.MESSAGE_TOO_BIG
+            )
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == Opcode.PING:
@@ -262,7 +272,9 @@ class FrameReader:
         self._parts.append(payload)
         self._parts_size += len(payload)
         if len(self._parts) > self._limits.max_fragments:
-            raise _Violation(f"a message of more than {self._limits.max_fragments} fragments", CloseCode.MESSAGE_TOO_BIG)
+            raise _Violation(
+                f"a message of more than {self._limits.max_fragments} fragments", CloseCode.MESSAGE_TOO_BIG
+            )
         if self._utf8 is not None:
             # Fail at the fragment that is wrong, not at the end of a message that may never come.
             _decode(self._utf8, payload, final)
@@ -274,7 +286,9 @@ class FrameReader:
             self._parts = []
             self._finish(opcode, message, compressed, messages, was_checked=was_checked)
 
-    def _finish(self, opcode: int, message: bytes, compressed: bool, messages: list[bytes], *, was_checked: bool = False) -> None:
+    def _finish(
+        self, opcode: int, message: bytes, compressed: bool, messages: list[bytes], *, was_checked: bool = False
+    ) -> None:
         if compressed and self._inflater is not None:
             try:
                 message = self._inflater.inflate(message, self._limits.max_message_size)

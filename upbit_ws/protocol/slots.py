@@ -1,14 +1,16 @@
 """One slot per key: its newest payload, its history, and the rules by which a payload is taken or refused.
 
 A payload stays the bytes it arrived in; it is decoded when somebody pulls. What the rules need (a timestamp, an id, a
-candle's start) is cut out of the bytes at the places that the field tables predict. A *lane* does that for one slot and one
-spelling; where a payload is not as predicted the lane answers None and the pool parses it instead (`file_parsed`).
+candle's start) is cut out of the bytes at the places that the field tables predict. A *lane* does that for one slot
+and one spelling; where a payload is not as predicted the lane answers None and the pool parses it instead
+(`file_parsed`).
 
 Rules, per slot:
 
-1. The newest value never goes backwards: a payload whose server timestamp is older than the current one does not replace it.
-   A server whose clock was set back is believed after `_CLOCK_RESET_AFTER` such payloads in a row.
-2. A *log* type keeps every payload once: trades by `sequential_id`, candles by their start (the last one received counts).
+1. The newest value never goes backwards: a payload whose server timestamp is older than the current one does not
+   replace it. A server whose clock was set back is believed after `_CLOCK_RESET_AFTER` such payloads in a row.
+2. A *log* type keeps every payload once: trades by `sequential_id`, candles by their start (the last one received
+   counts).
 3. A payload of a new epoch renews the vouching of the slot even where it is too old to replace the value.
 
 Nothing here takes a lock: the pool calls these methods under its own.
@@ -67,7 +69,8 @@ class Slot:
         self.watchers = 0
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.key.data_type.value} {self.key.symbol} revision={self.revision} history={len(self.history)}>"
+        key = self.key
+        return f"<{type(self).__name__} {key.data_type.value} {key.symbol} revision={self.revision}>"
 
     def take(self, entry: Entry, timestamp: bytes) -> bool:
         """Take a payload of a state type. False where it is older than the current one."""
@@ -84,7 +87,9 @@ class Slot:
         raise NotImplementedError(f"{self.key.data_type.value} payloads have no identity")
 
     def _believes_older(self, entry: Entry) -> bool:
-        """What to do with a payload that is older than the current one: refuse it, unless the server's clock was reset."""
+        """What to do with a payload that is older than the current one: refuse it, unless the server's clock was
+        reset.
+        """
         self.run_of_older += 1
         if self.run_of_older >= _CLOCK_RESET_AFTER:
             self.run_of_older = 0

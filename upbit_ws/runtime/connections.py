@@ -117,7 +117,9 @@ class Connections:
 
     def last_error(self) -> str | None:
         """The last error of a connection that is not connected now."""
-        errors = [status.last_error for status in self.statuses() if status.state.value != "connected" and status.last_error]
+        errors = [
+            status.last_error for status in self.statuses() if status.state.value != "connected" and status.last_error
+        ]
         return errors[-1] if errors else None
 
     def stop(self) -> None:
@@ -129,7 +131,10 @@ class Connections:
             client.stop()
 
     def abandon(self) -> None:
-        """In a forked child: let go of everything without a byte to any peer. Takes no lock, it may be held for ever."""
+        """In a forked child: let go of everything without a byte to any peer.
+
+        Takes no lock, it may be held for ever.
+        """
         for client in tuple(self._clients.values()):
             client.abandon()
 
@@ -143,9 +148,7 @@ def _metrics(status: ConnectionStatus, meter: ConnectionMeter, now: float) -> Co
     )
 
 
-def _make_dialer(
-    parts: SharedParts, endpoint: Endpoint
-) -> Callable[[float, Wakeup, Callable[[], bool]], Transport]:
+def _make_dialer(parts: SharedParts, endpoint: Endpoint) -> Callable[[float, Wakeup, Callable[[], bool]], Transport]:
     connection = parts.config.connection
     target = DialTarget.from_url(
         connection.websocket_url(endpoint),

@@ -1,4 +1,7 @@
-"""Periodic work: health, metrics, clean-up, and following the list of markets. One named thread each, stoppable at once."""
+"""Periodic work: health, metrics, clean-up, and following the list of markets.
+
+One named thread each, stoppable at once.
+"""
 
 from __future__ import annotations
 

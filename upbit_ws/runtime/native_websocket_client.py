@@ -1,4 +1,7 @@
-"""The I/O thread of one endpoint: dial, serve, come back. It owns the socket in both directions and runs no user code."""
+"""The I/O thread of one endpoint: dial, serve, come back.
+
+It owns the socket in both directions and runs no user code.
+"""
 
 from __future__ import annotations
 
@@ -129,9 +132,7 @@ class NativeWebSocketClient:
             while not self._is_stopping:
                 try:
                     self._live_once()
-                except UpbitWebSocketError:
-                    raise
-                except Exception as error:  # a bug of ours must not end the feed in silence: say so, and try again
+                except Exception as error:  # noqa: PERF203  # a bug of ours must not end the feed in silence: say so, and try again
                     self._survive(error)
         finally:
             self._advance(StateEvent.CLOSE)

@@ -1,5 +1,5 @@
-"""Name resolution that keeps a deadline: the system's own does not, and cannot be cancelled (10 s were measured for a 2 s
-timeout), so it happens on a thread of its own that is left behind when it takes too long."""
+"""Name resolution that keeps a deadline: the system's own does not, and cannot be cancelled (10 s were measured for a
+2 s timeout), so it happens on a thread of its own that is left behind when it takes too long."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class _Lookup:
         self._resolve = resolve
         self._wakeup = wakeup
 
+    def failed(self, error: BaseException) -> None:
+        """The thread ended by an error of its own."""
+        self.error = error
+
     def run(self) -> None:
         try:
             self.answer = self._resolve(*self._question)
@@ -47,7 +51,7 @@ def make_resolver(
 
     def resolve_in_time(host: str, port: int, deadline: float) -> list[Address]:
         lookup = _Lookup(host, port, resolve, deadline, wakeup)
-        spawn("upbit-ws-resolver", lookup.run, on_crash=lambda error: None)
+        spawn("upbit-ws-resolver", lookup.run, on_crash=lookup.failed)
         while not lookup.is_done:
             if should_stop():
                 raise DialAborted

@@ -4,8 +4,8 @@ I/O threads file whole read batches under one lock; pulls read without it. What 
 tuple that is replaced as a whole, so a reader sees either the old pair or the new one. Decoding happens in the caller's
 thread and is remembered in the slot.
 
-The check that a batch belongs to a living epoch is made inside the lock: made outside, a late batch of a dead connection
-could overwrite a value of its successor.
+The check that a batch belongs to a living epoch is made inside the lock: made outside, a late batch of a dead
+connection could overwrite a value of its successor.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class DataPoolManager:
     def forget_except(self, endpoint: Endpoint, keys: Collection[StreamKey], version: int) -> None:
         """Forget the slots of an endpoint that the request just sent does not name.
 
-        Forgetting waits for the request, because a key that is unwanted and wanted again in between gets no new snapshot
-        from the exchange. Where the wanted set has changed since `version`, the next request does it.
+        Forgetting waits for the request, because a key that is unwanted and wanted again in between gets no new
+        snapshot from the exchange. Where the wanted set has changed since `version`, the next request does it.
         """
         with self._lock:
             if version < self._versions.get(endpoint, 0):
@@ -205,9 +205,7 @@ class DataPoolManager:
             self._ingest_unmatched(message, stamp, result)
         return result
 
-    def _file_locked(
-        self, messages: list[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]
-    ) -> list[bytes]:
+    def _file_locked(self, messages: list[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]) -> list[bytes]:
         """The hot path: one scan, one look-up and one call per message. Returns what no lane could read."""
         assert self._lock.locked()
         lane_of = self._lanes.get
@@ -244,9 +242,7 @@ class DataPoolManager:
             if slot is not None and len(elements) == 1:
                 self._learn_head(message, slot)
 
-    def _ingest_parsed(
-        self, payload: bytes, element: dict[str, Any], stamp: Stamp, result: Ingested
-    ) -> Slot | None:
+    def _ingest_parsed(self, payload: bytes, element: dict[str, Any], stamp: Stamp, result: Ingested) -> Slot | None:
         """File a parsed payload; the slot it belongs to, or None where there is none."""
         if element.get("type", element.get("ty")) not in _WIRE_NAMES:
             self._reject(payload, "unknown type", stamp[0], unknown=True)
@@ -353,7 +349,7 @@ class DataPoolManager:
         for entry in entries[len(entries) - wanted if wanted < len(entries) else 0 :]:
             try:
                 events.append(decode_event(entry[0]))
-            except PayloadError as error:
+            except PayloadError as error:  # noqa: PERF203  one bad payload must not hide the others
                 self._reject(entry[0], str(error), entry[1][0])
         return events
 

@@ -12,7 +12,10 @@ __all__ = ["MarketDirectory"]
 
 
 class MarketDirectory:
-    """All market codes by quote currency. `version` changes whenever the list does; 0 means that it is not known yet."""
+    """All market codes by quote currency.
+
+    `version` changes whenever the list does; 0 means that it is not known yet.
+    """
 
     def __init__(self) -> None:
         #: Guards the writes below and the waiters. Readers take the published values without it.
