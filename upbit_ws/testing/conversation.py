@@ -133,6 +133,12 @@ class Conversation:
         self.frames.append(frame)
         return frame
 
+    def read_some(self) -> bytes:
+        """Whatever comes next, at least one byte."""
+        if not self._buffer:
+            self._more()
+        return self._take(len(self._buffer))
+
     def wait_for_end(self) -> bytes:
         """Read until the client closes; return what it still sent. A reset counts as an end."""
         try:

@@ -51,7 +51,7 @@ class FaultProxy:
         self._random = random.Random(seed)
         #: Replaced whole by the verbs, read by the proxy's thread.
         self._faults = Faults()
-        self._commands: deque[tuple[Callable[[Link], None], threading.Event]] = deque()
+        self._commands: deque[tuple[Callable[[Link], None] | None, threading.Event]] = deque()
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup()
         self._links: list[Link] = []
@@ -95,8 +95,7 @@ class FaultProxy:
 
     def heal(self) -> None:
         """Be an ordinary proxy again."""
-        self._faults = Faults()
-        self._wakeup.set()
+        self._put(Faults())
 
     def reset(self) -> None:
         """End all connections with RST, on both sides."""
@@ -107,15 +106,19 @@ class FaultProxy:
         self._do(Link.half_close)
 
     def _change(self, **changes: Any) -> None:
-        self._faults = evolve(self._faults, **changes)
-        self._wakeup.set()
+        self._put(evolve(self._faults, **changes))
 
-    def _do(self, command: Callable[[Link], None]) -> None:
-        """Have the proxy's thread do it to each connection, and wait: a verb has happened when it returns."""
+    def _put(self, faults: Faults) -> None:
+        self._faults = faults
+        self._do(None)
+
+    def _do(self, command: Callable[[Link], None] | None) -> None:
+        """Have the proxy's thread do it to each connection and wait: a verb holds from the moment that it returns."""
         done = threading.Event()
         self._commands.append((command, done))
         self._wakeup.set()
-        done.wait(_JOIN)
+        if not self._is_stopping:
+            done.wait(_JOIN)
 
     @property
     def counters(self) -> ProxyCounters:
@@ -140,8 +143,9 @@ class FaultProxy:
             self._wakeup.clear()
             while self._commands:
                 command, done = self._commands.popleft()
-                for link in list(self._links):
-                    command(link)
+                if command is not None:
+                    for link in list(self._links):
+                        command(link)
                 done.set()
             self._accept()
             now = time.monotonic()
