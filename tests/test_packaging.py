@@ -118,7 +118,18 @@ def test_importing_opens_nothing_starts_nothing_and_loads_no_extra(run_python: P
     seen = json.loads(done.stdout)
     assert seen["events"] == []
     assert seen["threads"] == ["MainThread"]
-    unwanted = {"requests", "urllib3", "jwt", "cryptography", "websockets", "click", "rich", "pandas", "numpy", "asyncio"}
+    unwanted = {
+        "requests",
+        "urllib3",
+        "jwt",
+        "cryptography",
+        "websockets",
+        "click",
+        "rich",
+        "pandas",
+        "numpy",
+        "asyncio",
+    }
     assert unwanted & set(seen["modules"]) == set()
 
 

@@ -35,20 +35,16 @@ _PALETTES = {"western": WESTERN, "korean": KOREAN}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _DataType(click.ParamType):
+def _data_type(context: click.Context, parameter: click.Parameter, value: str) -> DataType:
     """A public data type by its name at Upbit."""
-
-    name = "type"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> DataType:
-        try:
-            data_type = DataType.parse(value)
-        except InvalidArgumentError:
-            data_type = None
-        if data_type is None or data_type.endpoint is not Endpoint.PUBLIC:
-            names = ", ".join(member.wire_name for member in DataType if member.endpoint is Endpoint.PUBLIC)
-            self.fail(f"{value!r} is none of {names}", param, ctx)
-        return data_type
+    try:
+        data_type = DataType.parse(value)
+    except InvalidArgumentError:
+        data_type = None
+    if data_type is None or data_type.endpoint is not Endpoint.PUBLIC:
+        names = ", ".join(member.wire_name for member in DataType if member.endpoint is Endpoint.PUBLIC)
+        raise click.BadParameter(f"{value!r} is none of {names}.", context, parameter)
+    return data_type
 
 
 def _watching(command: _Command) -> _Command:
@@ -57,7 +53,7 @@ def _watching(command: _Command) -> _Command:
         click.option("--colours", "--colors", type=click.Choice(list(_PALETTES)), default="western", show_default=True,
                      help="Colours of a rise and a fall: green and red, or red and blue as on Korean screens."),
         click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End by itself after so long."),
-        click.option("--type", "data_type", type=_DataType(), default="ticker", show_default=True,
+        click.option("--type", "data_type", callback=_data_type, metavar="TYPE", default="ticker", show_default=True,
                      help="ticker, trade, orderbook, candle.1s, candle.1m, ... candle.240m."),
         click.option("--format", "wire_format", default="DEFAULT", show_default=True,
                      type=click.Choice([member.value for member in WireFormat], case_sensitive=False),

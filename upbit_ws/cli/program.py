@@ -23,9 +23,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     # Nothing that a library logs may tear the table or mix with the lines; without a handler Python prints warnings.
     logging.getLogger().addHandler(logging.NullHandler())
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = commands.main(arguments, prog_name="upbit-ws", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
+        # Not `commands.main`, which prints on Ctrl-C and makes an error of a reader that leaves.
+        with commands.make_context("upbit-ws", words) as context:
+            commands.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
@@ -40,7 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("UPBIT_WS_DEBUG"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} (UPBIT_WS_DEBUG=1 shows where)", FAILED)
-    return status if isinstance(status, int) else 0
+    return 0
 
 
 def _fail(message: str, status: int) -> int:
@@ -50,5 +55,7 @@ def _fail(message: str, status: int) -> int:
 
 def _reader_left() -> int:
     """`upbit-ws watch KRW-BTC | head -1` is no error. What is still buffered goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
     return 0

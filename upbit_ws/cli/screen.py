@@ -23,7 +23,7 @@ FRAME = 0.125
 _FLASH = 0.6
 """Seconds for which a price that moved is marked."""
 _AROUND = 7
-"""Lines around the rows: title, heading, rules and footer."""
+"""Lines around the rows: title, heading, rule, footer, and air."""
 
 _LIGHTS = {
     ConnectionState.CONNECTED: ("●", "green"),
@@ -69,7 +69,7 @@ class Screen:
         rows = [self._row(market, now) for market in markets[:room]]
         hidden = len(markets) - len(rows)
         table = market_table(columns_of(self._feed.data_type.family, console.width), rows, self._palette)
-        return Group(Text(self._title, "bold"), table, self._footer(hidden))
+        return Group(Text(self._title, "bold"), "", table, "", self._footer(hidden))
 
     def _in_order(self) -> list[str]:
         """As asked for; what a pattern brought in comes after, the most traded first."""
@@ -109,10 +109,10 @@ def _connection_words(connection: ConnectionStatus | None) -> list[str | tuple[s
         return [("○ not connected", "yellow")]
     light, style = _LIGHTS.get(connection.state, ("○", "dim"))
     words: list[str | tuple[str, str]] = [(f"{light} {connection.state}", style), f" · epoch {connection.epoch}"]
-    if connection.state is not ConnectionState.CONNECTED and connection.last_error:
-        words.append((f" · {connection.last_error}", style))
     if connection.next_attempt_in is not None:
         words.append(f" · next attempt in {duration(max(connection.next_attempt_in, 0.0))}")
+    if connection.state is not ConnectionState.CONNECTED and connection.last_error:
+        words.append((f" · {connection.last_error}", style))
     if connection.suspected_mute:
         words.append((" · the exchange has gone silent", "yellow"))
     return words

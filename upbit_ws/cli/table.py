@@ -53,6 +53,13 @@ def number(value: float | None) -> str:
     return text.rstrip("0").rstrip(".")
 
 
+def size(value: float | None) -> str:
+    """An amount: `0.00129484`, `5,810.39`, `84,126,197`. Large ones are cut to what can be compared at a glance."""
+    if value is None or abs(value) < 1e3:
+        return number(value)
+    return f"{value:,.2f}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
 def compact(value: float | None) -> str:
     """`1.23M`: three digits and a letter."""
     if value is None:
@@ -111,7 +118,7 @@ def _time(row: Row, _: Palette) -> str:
 
 def _spread(row: Row, _: Palette) -> str:
     bid, ask = row.get("bid"), row.get("ask")
-    return "-" if not bid or not ask else f"{(ask - bid) / bid * 1e4:.1f}"
+    return "-" if not bid or not ask else f"{(ask - bid) / bid * 1e4:.2f}"
 
 
 def _market(row: Row, _: Palette) -> Text:
@@ -132,21 +139,21 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         _MARKET,
         _PRICE,
         Column("Change", _change, 7),
-        Column("Volume 24h", _plain("volume", compact), 10, priority=1),
+        Column("Vol 24h", _plain("volume", compact), 7, priority=1),
         *_BEST,
     ),
     "trade": (
         _MARKET,
         _PRICE,
-        Column("Volume", _plain("volume"), 12),
+        Column("Volume", _plain("volume", size), 11),
         Column("Side", _side, 4),
         *(Column(column.title, column.cell, column.width, priority=1) for column in _BEST),
     ),
     "orderbook": (
         _MARKET,
-        Column("Bid size", _plain("bid_size"), 11),
+        Column("Bid size", _plain("bid_size", size), 11),
         *_BEST,
-        Column("Ask size", _plain("ask_size"), 11),
+        Column("Ask size", _plain("ask_size", size), 11),
         Column("Spread bp", _spread, 9, priority=1),
     ),
     "candle": (
@@ -160,13 +167,14 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
 }
 _GAP = 2
+"""Characters between two columns."""
 
 
 def columns_of(family: str, width: int) -> tuple[Column, ...]:
     """The columns for a kind of data that fit into `width`, the dispensable ones left out first."""
     columns = (*_COLUMNS[family], *_TRUST)
     for priority in (3, 2, 1):
-        if sum(column.width + _GAP for column in columns) <= width:
+        if sum(column.width + _GAP for column in columns) - _GAP <= width:
             break
         columns = tuple(column for column in columns if column.priority < priority)
     return columns
@@ -174,7 +182,15 @@ def columns_of(family: str, width: int) -> tuple[Column, ...]:
 
 def market_table(columns: Sequence[Column], rows: Sequence[Row], palette: Palette) -> Table:
     """The table itself."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+    # The box puts one space between columns, the padding another.
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="dim",
+        border_style="dim",
+    )
     for column in columns:
         table.add_column(
             column.title, justify="left" if column.is_text else "right", min_width=column.width, no_wrap=True
