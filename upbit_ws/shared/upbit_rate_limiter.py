@@ -16,7 +16,7 @@ Limits = Mapping[str, tuple[tuple[int, float], ...]]
 _DEFAULT_GROUP = "default"
 _REST_QUOTATION = ("market", "candle", "trade", "ticker", "orderbook")
 MAX_SCOPES = 256
-"""Budgets kept at once. Only `websocket-message` has more than one: one per connection."""
+"""Scoped budgets kept at once, the oldest is dropped first. Only `websocket-message` has any: one per connection."""
 
 
 class RateBackend(Protocol):
@@ -51,7 +51,8 @@ class LocalBackend:
 
     def __init__(self, limits: Limits = GROUPS) -> None:
         self._limits = limits
-        self._groups: dict[tuple[str, str], RateGroup] = {}
+        self._groups: dict[str, RateGroup] = {}  # as many as the table has rows
+        self._scoped: dict[tuple[str, str], RateGroup] = {}
 
     def reserve(self, group: str, scope: str, now: float) -> float:
         """See `RateBackend`."""
@@ -67,16 +68,21 @@ class LocalBackend:
 
     def forget(self, group: str, scope: str) -> None:
         """See `RateBackend`."""
-        self._groups.pop((group, scope), None)
+        self._scoped.pop((group, scope), None)
 
     def _group(self, name: str, scope: str) -> RateGroup:
-        known = self._groups.get((name, scope))
-        if known is None:
-            if len(self._groups) >= MAX_SCOPES:
-                del self._groups[next(iter(self._groups))]
-            known = RateGroup.of(self._limits.get(name, self._limits[_DEFAULT_GROUP]))
-            self._groups[name, scope] = known
-        return known
+        name = name if name in self._limits else _DEFAULT_GROUP
+        known = self._scoped.get((name, scope)) if scope else self._groups.get(name)
+        if known is not None:
+            return known
+        fresh = RateGroup.of(self._limits[name])
+        if not scope:
+            self._groups[name] = fresh
+            return fresh
+        if len(self._scoped) >= MAX_SCOPES:
+            del self._scoped[next(iter(self._scoped))]
+        self._scoped[name, scope] = fresh
+        return fresh
 
 
 class UpbitRateLimiter:
