@@ -79,9 +79,15 @@ def test_bytes_arrive_as_sent_slowly_or_not() -> None:
 
 
 def test_a_reset_is_a_reset_and_an_end_is_not() -> None:
-    with ScriptedServer(Conversation.reset, Conversation.end) as server:
-        with connect(server) as sock, pytest.raises(ConnectionResetError):
-            sock.recv(1)
+    def reset(talk: Conversation) -> None:
+        talk.read_some()
+        talk.reset()
+
+    with ScriptedServer(reset, Conversation.end) as server:
+        with connect(server) as sock:
+            sock.sendall(b"x")
+            with pytest.raises(ConnectionResetError):
+                sock.recv(1)
         with connect(server) as sock:
             assert sock.recv(1) == b""
 

@@ -326,7 +326,11 @@ def test_an_address_that_does_not_answer_costs_its_share_only(open_transport: Op
 
 
 def test_an_address_that_failed_goes_to_the_end_of_the_line(open_transport: Opener) -> None:
-    with ScriptedServer(Conversation.upgrade) as server, ScriptedServer(lambda talk: talk.reset()) as sick:
+    def accept_and_slam(talk: Conversation) -> None:
+        talk.read_request()
+        talk.reset()
+
+    with ScriptedServer(Conversation.upgrade) as server, ScriptedServer(accept_and_slam) as sick:
         addresses = [address("127.0.0.1", sick.port), address("127.0.0.1", server.port)]
         book = AddressBook()
         with pytest.raises(ConnectionFailedError):

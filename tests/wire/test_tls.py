@@ -138,7 +138,11 @@ def test_an_end_inside_the_tls_handshake_is_an_error(open_transport: Opener, aut
         talk.half_close()
         talk.hold()
 
-    with ScriptedServer(leave, Conversation.reset) as server:
+    def slam(talk: Conversation) -> None:
+        talk.read_some()
+        talk.reset()
+
+    with ScriptedServer(leave, slam) as server:
         for said in ("inside the TLS handshake", "reset"):
             with pytest.raises(ConnectionLostError, match=said):
                 open_transport(f"wss://127.0.0.1:{server.port}", ssl_context=authority.client_context())
