@@ -97,7 +97,12 @@ def _loop(spec: FieldSpec, variable: str, simple: bool, scope: dict[str, Any]) -
     cls = UNIT_CLASSES[spec.name]
     scope.update(UnitDraft=_draft_of(cls), UnitFinal=cls)
     names = {nested.name: f"u{index}" for index, nested in enumerate(spec.nested)}
-    lines = ["    units = []", "    append = units.append", f"    for item in {variable}:"]
+    lines = [
+        f"    if type({variable}) is not list: refuse()",
+        "    units = []",
+        "    append = units.append",
+        f"    for item in {variable}:",
+    ]
     lines += [f"        if len(item) != {len(names)}: refuse()", "        unit = UnitDraft()"]
     for nested in spec.nested:
         value = names[nested.name]

@@ -211,7 +211,7 @@ def convert_event_to_dict(event: Event, *, simple: bool = False) -> dict[str, An
     Fields that were not sent stay out, unknown ones come last, and what the SDK added to the event is left out.
 
     Raises:
-        PayloadError: `simple`, and an unknown field has the name of a known one in the SIMPLE format.
+        PayloadError: an unknown field has the name of a known one in the format to write.
     """
     family = DataType(event.type).family
     return _to_dict(family_fields(family), event, simple, event.absent)
@@ -224,7 +224,7 @@ def _to_dict(table: Table, record: Any, simple: bool, absent: tuple[str, ...] = 
         if value is None and (spec.name in absent or not spec.nullable):
             continue
         message[spec.key(simple)] = _to_json(spec, value, simple)
-    return _with_extra(message, record.extra, table)
+    return _with_extra(message, record.extra, table, simple)
 
 
 def _to_json(spec: FieldSpec, value: Any, simple: bool) -> Any:
@@ -233,16 +233,17 @@ def _to_json(spec: FieldSpec, value: Any, simple: bool) -> Any:
     if spec.kind is Kind.OBJECT:
         names = {nested.name: nested.key(simple) for nested in spec.nested}
         known = {names[name]: item for name, item in value.items() if name in names}
-        return _with_extra(known, {name: item for name, item in value.items() if name not in names}, spec.nested)
+        unknown = {name: item for name, item in value.items() if name not in names}
+        return _with_extra(known, unknown, spec.nested, simple)
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _with_extra(message: dict[str, Any], extra: Mapping[str, Any], table: Table) -> dict[str, Any]:
+def _with_extra(message: dict[str, Any], extra: Mapping[str, Any], table: Table, simple: bool) -> dict[str, Any]:
     if extra:
-        taken = {name for spec in table for name in (spec.name, spec.simple)}
+        taken = {spec.key(simple) for spec in table}
         for name in extra:
             if name in taken:
-                raise PayloadError("is unknown in this format and known in the other one", field=name)
+                raise PayloadError("was unknown in the format it came in and is known in this one", field=name)
         message.update(extra)
     return message
 
