@@ -152,6 +152,13 @@ class TestRefusals:
         _send(state, 2, 1.2)
         assert not state.confirm(2, [BTC])  # known to be good: says nothing about the new ones
 
+    def test_a_suspect_without_snapshot_is_no_witness(self) -> None:
+        state = _wanting(want(DataType.MY_ORDER), want(DataType.MY_ASSET))
+        _refuse(state, 1, 0.0)
+        _send(state, 2, 1.0)
+        assert not state.confirm(2, [key(DataType.MY_ORDER)])
+        assert state.settle(1.0 + ACCEPTED_AFTER)
+
     def test_errors_about_something_else_change_nothing(self) -> None:
         state = _tickers(BTC)
         _send(state, 1, 0.0)

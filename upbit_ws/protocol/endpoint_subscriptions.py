@@ -119,10 +119,13 @@ class EndpointSubscriptions:
             return False
         delivered = {key if key in self._asked_at else _of_all(key) for key in keys} & self._asked_at.keys()
         self.confirmed |= delivered
-        if self._attempt is None:
+        attempt, sent = self._attempt, self.sent
+        if attempt is None or sent is None:
             return False
-        # A request is accepted or refused as a whole: one suspect that delivers acquits all that were asked for.
-        return not delivered.isdisjoint(self._attempt.suspects[-1]) and self._accept(self._attempt)
+        # A request is accepted or refused as a whole: one suspect that delivers acquits all that were asked for. Only
+        # snapshots come soon enough to tell; for the others `settle` waits until an error frame would have come.
+        witnesses = attempt.suspects[-1] & delivered
+        return any(want.snapshot for want in sent if want.key in witnesses) and self._accept(attempt)
 
     def disconnected(self) -> None:
         """The connection is gone, and with it everything sent and confirmed."""
