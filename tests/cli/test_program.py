@@ -66,19 +66,19 @@ def test_every_line_says_how_far_it_can_be_trusted(upbit_ws: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data_type", "fields"),
+    ("data_type", "wire_format", "fields"),
     [
-        ("trade", {"price", "volume", "side", "sequential_id"}),
-        ("orderbook", {"bid", "ask", "bids", "asks"}),
-        ("candle.1s", {"open", "high", "low", "price", "start"}),
+        ("trade", "DEFAULT", {"price", "volume", "side", "sequential_id"}),
+        ("orderbook", "SIMPLE", {"bid", "ask", "bids", "asks"}),
+        ("candle.1s", "simple_list", {"open", "high", "low", "price", "start"}),
+        ("ticker", "JSON_LIST", {"price", "change_rate"}),
     ],
 )
-@pytest.mark.parametrize("wire_format", ["DEFAULT", "simple_list"])
-def test_watching_other_types_in_any_format(
-    data_type: str, fields: set[str], wire_format: str, sandbox: Sandbox, upbit_ws: Run
+def test_watching_each_type_in_each_format(
+    data_type: str, wire_format: str, fields: set[str], sandbox: Sandbox, upbit_ws: Run
 ) -> None:
     done = upbit_ws(
-        "watch", "KRW-BTC", "--type", data_type, "--format", wire_format, "--seconds", "2", "--base-url", sandbox.url
+        "watch", "KRW-BTC", "--type", data_type, "--format", wire_format, "--seconds", "1.5", "--base-url", sandbox.url
     )
 
     assert (done.stderr, done.returncode) == ("", 0)
