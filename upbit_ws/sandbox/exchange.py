@@ -71,6 +71,7 @@ class Exchange:
     """
 
     def __init__(self, config: SandboxConfig, *, wake: Callable[[], None] = lambda: None) -> None:
+        self._ticked_at = time.monotonic()
         start = config.start_time
         if start is None:
             start = FIXED_START if config.manual else time.time()
@@ -82,7 +83,6 @@ class Exchange:
         self.hub = Hub(self.market, _hub_options(config), Random(config.seed))
         self._config = config
         self._wake = wake
-        self._ticked_at = time.monotonic()
 
     def __repr__(self) -> str:
         return f"<Exchange {len(self.market.listings)} markets, {len(self.hub.readers)} connections>"

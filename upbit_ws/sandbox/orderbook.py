@@ -97,7 +97,8 @@ class Side:
 
     def levels(self) -> tuple[Level, ...]:
         """All levels, best first."""
-        return tuple(self)
+        prices = self._keys if self._sign == 1 else [-key for key in self._keys]
+        return tuple(zip(prices, map(self._sizes.__getitem__, self._keys), strict=True))
 
 
 class Book:

@@ -10,6 +10,7 @@ Source: Upbit's market information pages for KRW (the table in force since 2025-
 from __future__ import annotations
 
 from bisect import bisect_right
+from decimal import Decimal
 
 __all__ = ["SCALE", "from_units", "is_on_grid", "round_to_tick", "step", "supported_levels", "tick_size", "to_units"]
 
@@ -55,7 +56,8 @@ def to_units(value: float | int | str) -> int:
     """`value` as the nearest whole number of 1e-8."""
     if isinstance(value, int):
         return value * SCALE
-    return round(float(value) * SCALE)
+    float(value)  # a text that is no number fails here, and not in the way of decimals
+    return round(Decimal(str(value)) * SCALE)
 
 
 def from_units(units: int) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from websockets.frames import Frame, Opcode
@@ -162,11 +163,10 @@ class WebSocketService:
 
     def refuse(self, connection: Connection, error: RequestError) -> None:
         """Send the error frame; the close with code 1000 follows."""
-        web = self._web(connection)
-        web.refused = True
         with self._exchange.lock:
-            self._exchange.hub.unsubscribe(web.reader)
+            self._exchange.hub.unsubscribe(self._web(connection).reader)
         self.send(connection, error.payload())
+        self._web(connection).refused = True
         self._host.later(self._config.error_close_delay, lambda: self._close_after_error(connection))
 
     def _close_after_error(self, connection: Connection) -> None:
@@ -180,9 +180,12 @@ class WebSocketService:
             ticket = self._exchange.hub.subscribe(reader, request)
         # Whoever subscribed before may have messages of that on their way.
         self._host.later(_STALE_SECONDS, lambda: self._end_stale(reader, ticket))
-        for number in range(len(ticket.bursts)):
-            delay = self._config.snapshot_delays[number]
-            self._host.later(delay, lambda number=number: self._deliver(connection, reader, ticket, number))  # type: ignore[misc]
+        for number, delay in zip(range(len(ticket.bursts)), self._config.snapshot_delays, strict=False):
+            deliver = partial(self._deliver, connection, reader, ticket, number)
+            if delay:
+                self._host.later(delay, deliver)
+            else:
+                deliver()
 
     def _deliver(self, connection: Connection, reader: Reader, ticket: Ticket, burst: int) -> None:
         if not connection.is_closed:
@@ -195,6 +198,7 @@ class WebSocketService:
 
     def _list(self, connection: Connection, reader: Reader, request: ListSubscriptions) -> None:
         """Tell what is subscribed; from here on the streams have the format of this request."""
+        self.send_waiting(connection)
         with self._exchange.lock:
             reader.wire_format = request.wire_format
             selections = reader.selections
@@ -214,7 +218,8 @@ class WebSocketService:
                 self.send(connection, _UP)
 
     def send(self, connection: Connection, payload: bytes) -> None:
-        """Send one message that is no data."""
+        """Send one message that is no data, after the data that waits already."""
+        self.send_waiting(connection)
         self._put(connection, self._web(connection), [Outgoing(payload)])
         self._host.flush(connection)
 
