@@ -78,7 +78,7 @@ class Updates(Iterator[Event]):
                 self._ready += [found[0]] if found is not None else []
 
     def _logged(self, slot: Slot, count: int) -> list[Event]:
-        events = self._pool.history(slot, count)
+        events = self._pool.arrivals(slot, count)
         self.missed += count - len(events)
         return events
 

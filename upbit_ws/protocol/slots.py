@@ -19,31 +19,38 @@ Nothing here takes a lock: the pool calls these methods under its own.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple
 
 from upbit_ws.events import Event
-from upbit_ws.protocol.envelope import predicted_head
 from upbit_ws.types import DataType, Retention, StreamKey
 
-__all__ = ["Entry", "Lane", "Slot", "Stamp", "lane_for", "new_slot"]
+__all__ = ["CandleSlot", "Entry", "Reopened", "Slot", "Stamp", "TradeSlot", "new_slot"]
 
 #: When (monotonic seconds) and in which epoch a read batch arrived.
 Stamp = tuple[float, int]
 #: A payload and the stamp of its batch.
 Entry = tuple[bytes, Stamp]
 
+
+class Reopened(NamedTuple):
+    """A log stream goes on in a new epoch: between these two payloads something may be missing."""
+
+    epoch: int
+    before: Entry
+    after: Entry
+
+
 _CLOCK_RESET_AFTER: Final = 8
 _SMALLEST_HISTORY: Final = 2
 _SMALLEST_ID_WINDOW: Final = 512
-_TIMESTAMP_DIGITS: Final = 13
 
 
 class Slot:
     """The state of one key. `current` is replaced as a whole, so a reader without the lock sees a consistent pair."""
 
     __slots__ = (
-        "current", "duplicates", "history", "history_limit", "key", "memo", "older", "price_memo", "revision",
-        "run_of_older", "timestamp", "waiters", "watchers",
+        "current", "duplicates", "epoch", "history", "history_limit", "is_disordered", "key", "memo", "older",
+        "price_memo", "reopened", "revision", "run_of_older", "timestamp", "waiters", "watchers",
     )  # fmt: skip
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
@@ -58,6 +65,11 @@ class Slot:
         #: Server time of the current payload, as its digits.
         self.timestamp = b""
         self.run_of_older = 0
+        #: The newest epoch that delivered (log types only), and what is to be looked at because a new one did.
+        self.epoch = 0
+        self.reopened: Reopened | None = None
+        #: Whether the history was filled up afterwards, so that arrival is not the order of events.
+        self.is_disordered = False
         #: Counted refusals.
         self.older = 0
         self.duplicates = 0
@@ -128,10 +140,17 @@ class TradeSlot(Slot):
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         recent = self._recent_ids
+        epoch = entry[1][1]
         if identity in recent or identity in self._older_ids:
+            # The exchange sends trades in the order they happen, so the newest one being known means none was missed.
+            self.epoch = max(self.epoch, epoch)
             self.duplicates += 1
             self._renew(entry)
             return False
+        if epoch > self.epoch:
+            if self.current is not None:
+                self.reopened = Reopened(self.epoch, self.current, entry)
+            self.epoch = epoch
         recent.add(identity)
         if len(recent) >= _SMALLEST_ID_WINDOW and len(recent) >= self.history_limit:
             self._older_ids = recent
@@ -155,23 +174,22 @@ class CandleSlot(Slot):
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
-        self._by_start: dict[bytes, Entry] = {}
+        #: Start -> newest payload and its server timestamp.
+        self._by_start: dict[bytes, tuple[Entry, bytes]] = {}
         self._start = b""
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
-        by_start = self._by_start
-        if identity == self._start and timestamp < self.timestamp:
-            self.older += 1
-            self._renew(entry)
+        epoch = entry[1][1]
+        if epoch > self.epoch:
+            if self.current is not None and identity != self._start:
+                self.reopened = Reopened(self.epoch, self.current, entry)
+            self.epoch = epoch
+        known = self._by_start.get(identity)
+        if known is not None and not self._is_news(known, entry, timestamp):
             return False
-        known = by_start.get(identity)
-        if known is not None and known[0] == entry[0]:
-            self.duplicates += 1
-            self._renew(entry)
-            return False
-        by_start[identity] = entry
-        if len(by_start) > max(self.history_limit, _SMALLEST_HISTORY):
-            del by_start[min(by_start)]
+        self._by_start[identity] = entry, timestamp
+        if len(self._by_start) > max(self.history_limit, _SMALLEST_HISTORY):
+            del self._by_start[min(self._by_start)]
         if identity >= self._start:
             self._start = identity
             self.timestamp = timestamp
@@ -179,126 +197,31 @@ class CandleSlot(Slot):
         self.revision += 1
         return True
 
+    def _is_news(self, known: tuple[Entry, bytes], entry: Entry, timestamp: bytes) -> bool:
+        """Whether a payload says something about its candle that the known one does not."""
+        if timestamp > known[1] or (
+            timestamp == known[1] and known[0][0] != entry[0] and entry[1][1] == known[0][1][1]
+        ):
+            return True
+        if timestamp < known[1]:
+            self.older += 1
+        else:
+            self.duplicates += 1
+        self._renew(entry)
+        return False
+
     def resize(self, history_limit: int) -> None:
         self.history_limit = history_limit
         for start in sorted(self._by_start)[: -max(history_limit, _SMALLEST_HISTORY)]:
             del self._by_start[start]
 
     def entries(self) -> list[Entry]:
-        return [entry for _, entry in sorted(self._by_start.items())]
+        return [entry for _, (entry, _) in sorted(self._by_start.items())]
 
-
-class Lane(Protocol):
-    """Takes payloads of one slot in one spelling."""
-
-    slot: Slot
-
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        """File `payload`; `position` is where the value of its third key begins.
-
-        The entry where it was taken, False where it was refused, None where it is not as predicted.
-        """
-        ...
-
-
-class _TickerLane:
-    """A state type whose timestamp stands near the end of the payload."""
-
-    __slots__ = ("_marker", "_offset", "slot")
-
-    def __init__(self, slot: Slot, simple: bool) -> None:
-        self.slot = slot
-        self._marker = b'"tms":' if simple else b'"timestamp":'
-        self._offset = len(self._marker)
-
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        found = payload.rfind(self._marker, position)
-        if found < 0:
-            return None
-        start = found + self._offset
-        entry = (payload, stamp)
-        return self.slot.take(entry, payload[start : start + _TIMESTAMP_DIGITS]) and entry
-
-
-class _OrderbookLane:
-    """A state type whose timestamp is its third value. The level stands last and must be the slot's own."""
-
-    __slots__ = ("_tails", "slot")
-
-    def __init__(self, slot: Slot, simple: bool) -> None:
-        self.slot = slot
-        level = slot.key.variant
-        tail = f'"{"lv" if simple else "level"}":{level if level is not None else 0}}}'.encode()
-        # The Indonesian host sends no level (measured on the wire).
-        self._tails = (tail,) if level is not None else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
-
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        if not payload.endswith(self._tails):
-            return None
-        entry = (payload, stamp)
-        return self.slot.take(entry, payload[position : position + _TIMESTAMP_DIGITS]) and entry
-
-
-class _TradeLane:
-    """A log type: timestamp third, id in the middle."""
-
-    __slots__ = ("_marker", "_offset", "slot")
-
-    def __init__(self, slot: Slot, simple: bool) -> None:
-        self.slot = slot
-        self._marker = b'"sid":' if simple else b'"sequential_id":'
-        self._offset = len(self._marker)
-
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        start = payload.find(self._marker, position) + self._offset
-        stop = payload.find(b",", start)
-        if start < self._offset or stop < 0:
-            return None
-        entry = (payload, stamp)
-        timestamp = payload[position : position + _TIMESTAMP_DIGITS]
-        return self.slot.take_identified(entry, timestamp, payload[start:stop]) and entry
-
-
-class _CandleLane:
-    """A log type: its start is the third value, quoted; the timestamp stands near the end."""
-
-    __slots__ = ("_marker", "_offset", "slot")
-
-    def __init__(self, slot: Slot, simple: bool) -> None:
-        self.slot = slot
-        self._marker = b'"tms":' if simple else b'"timestamp":'
-        self._offset = len(self._marker)
-
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        found = payload.rfind(self._marker, position)
-        stop = payload.find(b'"', position + 1)
-        if found < 0 or stop < 0:
-            return None
-        start = found + self._offset
-        entry = (payload, stamp)
-        timestamp = payload[start : start + _TIMESTAMP_DIGITS]
-        return self.slot.take_identified(entry, timestamp, payload[position + 1 : stop]) and entry
-
-
-class _ListLane:
-    """An array of one object around another lane's payload."""
-
-    __slots__ = ("_inner", "_next_object", "slot")
-
-    def __init__(self, inner: Lane, simple: bool) -> None:
-        self.slot = inner.slot
-        self._inner = inner
-        self._next_object = b'{"ty":' if simple else b'{"type":'
-
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        if payload[-1:] != b"]" or payload.find(self._next_object, position) >= 0:
-            return None
-        return self._inner.file(payload[1:-1], position - 1, stamp)
-
-
-_LANES: Final[dict[str, type[_TickerLane | _OrderbookLane | _TradeLane | _CandleLane]]] = {
-    "ticker": _TickerLane, "orderbook": _OrderbookLane, "trade": _TradeLane, "candle": _CandleLane,
-}  # fmt: skip
+    @property
+    def start(self) -> bytes:
+        """Start of the newest candle."""
+        return self._start
 
 
 def new_slot(key: StreamKey, history_limit: int) -> Slot:
@@ -309,21 +232,6 @@ def new_slot(key: StreamKey, history_limit: int) -> Slot:
     if data_type.retention is Retention.LOG:
         return TradeSlot(key, history_limit)
     return Slot(key, history_limit)
-
-
-def lane_for(slot: Slot, head: bytes) -> Lane | None:
-    """The lane for payloads of this slot that begin with `head`; None where the tables predict no such head."""
-    data_type = slot.key.data_type
-    build = _LANES.get(data_type.family)
-    if build is None:
-        return None
-    for simple in (False, True):
-        predicted = predicted_head(data_type, slot.key.symbol, simple=simple)
-        if head == predicted:
-            return build(slot, simple)
-        if head == b"[" + predicted:
-            return _ListLane(build(slot, simple), simple)
-    return None
 
 
 def file_parsed(slot: Slot, payload: bytes, parsed: dict[str, Any], stamp: Stamp) -> bool:

@@ -17,12 +17,14 @@ from typing import Any, Final
 import orjson
 from attrs import define, field, frozen
 
-from upbit_ws.events import Event
+from upbit_ws.events import Event, TradeEvent
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, parse_elements
 from upbit_ws.protocol.epoch_manager import EpochManager
-from upbit_ws.protocol.slots import Entry, Lane, Slot, Stamp, file_parsed, lane_for, new_slot
+from upbit_ws.protocol.gap_filling import RecoveredRow
+from upbit_ws.protocol.lanes import Lane, lane_for
+from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed, new_slot
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.waiting import Waiter
 from upbit_ws.types import DataType, Endpoint, StreamKey
@@ -43,6 +45,8 @@ class Ingested:
     controls: list[dict[str, Any]] = field(factory=list)
     #: Payloads of slots that somebody watches, in order.
     deliveries: list[tuple[Slot, Entry]] = field(factory=list)
+    #: Log streams that go on after a loss, with what came before and after it.
+    reopened: list[tuple[Slot, Reopened]] = field(factory=list)
 
 
 @frozen
@@ -223,6 +227,8 @@ class DataPoolManager:
                     _collect(slot, fired)
                 if slot.watchers:
                     result.deliveries.append((slot, entry))  # type: ignore[arg-type]
+                if slot.reopened is not None:
+                    self._note_reopened_locked(slot, result)
             elif entry is None:
                 unmatched.append(message)
         return unmatched
@@ -262,9 +268,35 @@ class DataPoolManager:
                 _collect(slot, fired)
                 if slot.watchers:
                     result.deliveries.append((slot, (payload, stamp)))
+                if slot.reopened is not None:
+                    self._note_reopened_locked(slot, result)
         for waiter in fired:
             waiter.fire()
         return slot
+
+    def _note_reopened_locked(self, slot: Slot, result: Ingested) -> None:
+        assert self._lock.locked()
+        reopened, slot.reopened = slot.reopened, None
+        # While the old connection is still open beside the new one, it goes on delivering: nothing is missing.
+        if reopened is not None and not self._epochs.is_current(slot.key.data_type.endpoint, reopened.epoch):
+            result.reopened.append((slot, reopened))
+
+    def fill(self, slot: Slot, rows: Iterable[RecoveredRow], now: float) -> list[tuple[Slot, Entry]]:
+        """File what was fetched for a gap; what of it was new, in order, for the subscribers."""
+        fired: list[Waiter] = []
+        with self._lock:
+            epoch = slot.epoch
+            taken = [
+                (slot, entry)
+                for row in rows
+                if slot.take_identified(entry := (row.payload, (now, epoch)), row.timestamp, row.identity)
+            ]
+            if taken:
+                slot.is_disordered = True
+                _collect(slot, fired)
+        for waiter in fired:
+            waiter.fire()
+        return taken
 
     def _learn_head(self, message: bytes, slot: Slot) -> None:
         """Remember the lane for payloads that begin like this one, if the tables predict such a beginning."""
@@ -345,8 +377,21 @@ class DataPoolManager:
         with self._lock:
             entries = slot.entries()
         wanted = slot.history_limit if limit is None else min(limit, slot.history_limit)
+        if slot.is_disordered:
+            events = self._decode_all(entries)
+            events.sort(key=_order_of_events)
+            return events[max(len(events) - wanted, 0) :]
+        return self._decode_all(entries[max(len(entries) - wanted, 0) :])
+
+    def arrivals(self, slot: Slot, count: int) -> list[Event]:
+        """The newest `count` events of a slot in the order in which they arrived, which after a gap is not theirs."""
+        with self._lock:
+            entries = slot.entries()
+        return self._decode_all(entries[max(len(entries) - count, 0) :])
+
+    def _decode_all(self, entries: Iterable[Entry]) -> list[Event]:
         events: list[Event] = []
-        for entry in entries[len(entries) - wanted if wanted < len(entries) else 0 :]:
+        for entry in entries:
             try:
                 events.append(decode_event(entry[0]))
             except PayloadError as error:  # noqa: PERF203  one bad payload must not hide the others
@@ -423,3 +468,8 @@ def _collect(slot: Slot, fired: list[Waiter]) -> None:
             waiter.is_fired = True
             fired.append(waiter)
     slot.waiters.clear()
+
+
+def _order_of_events(event: Event) -> tuple[int, int]:
+    """The order of trades: by time, then by id (Upbit: recent-trades page). Other types are never out of order."""
+    return (event.trade_timestamp, event.sequential_id) if isinstance(event, TradeEvent) else (event.timestamp, 0)
