@@ -27,7 +27,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--clients", nargs="+", metavar="NAME", choices=CLIENTS, help=f"clients: {', '.join(CLIENTS)}")
     parser.add_argument("--rounds", type=int, help="rounds of each measure (default 3, quick 1)")
     parser.add_argument("--quick", action="store_true", help="one short round: tests the harness, figures mean nothing")
-    parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="folder for tables and plots")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder for tables and plots")
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="JSON", help="measure nothing; report an earlier run's results.json"
     )

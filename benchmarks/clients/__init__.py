@@ -36,6 +36,7 @@ CLIENTS = {
     client.name: client
     for client in (
         Client(SDK, "upbit_ws, into the pool", "sdk_flow", ("upbit_ws",), ("plain", "tls", "deflate"), delays=True),
+        Client("upbit_ws-trades", "upbit_ws, into the pool, histories of trades only", "sdk_trades", ("upbit_ws",)),
         Client("upbit_ws-pull", "upbit_ws, all prices pulled 100 times a second", "sdk_pulling", ("upbit_ws",)),
         Client("upbit_ws-updates", "upbit_ws, updates(): an event for each message", "sdk_updates", ("upbit_ws",)),
         Client("upbit_ws-callback", "upbit_ws, a callback for each message", "sdk_callback", ("upbit_ws",)),

@@ -18,6 +18,7 @@ from benchmarks.clients.system_calls import SystemCallCounter
 from benchmarks.frames import TYPES, market_codes, sent_at
 
 FIRST_MESSAGE_TIMEOUT = 10.0
+WARM_MESSAGES_TIMEOUT = 20.0
 
 
 @frozen
@@ -123,6 +124,9 @@ class Meter:
                 fail(f"no message within {FIRST_MESSAGE_TIMEOUT:g} s")
             time.sleep(0.01)
         time.sleep(self.task.warmup)
+        deadline = time.monotonic() + WARM_MESSAGES_TIMEOUT
+        while count() < int(self.task.options.get("warm_messages", 0)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         tracer = SystemCallCounter() if self.task.options.get("count_system_calls") else None
         first_delay, cpu, messages, start = len(self.delays), self._cpu(), count(), time.perf_counter()
         time.sleep(self.task.window)

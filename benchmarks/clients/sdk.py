@@ -10,14 +10,26 @@ from typing import Any
 from attrs import evolve
 
 from benchmarks.clients.base import Task
-from upbit_ws import ConnectionConfig, SimpleWebSocketClient, WebSocketConfig, get_global_websocket_manager
+from upbit_ws import (
+    ConnectionConfig,
+    MonitoringConfig,
+    SimpleWebSocketClient,
+    WebSocketConfig,
+    get_global_websocket_manager,
+)
+
+METRICS_INTERVAL = 1.0
+"""Seconds. Shorter than the default, so that `counters` has them soon after a run."""
 
 
 def configure(task: Task) -> WebSocketConfig:
     """The default configuration, aimed at the generator; `task.options["connection"]` changes connection fields."""
     context = ssl.create_default_context(cafile=task.cafile) if task.cafile else None
     connection = ConnectionConfig(base_url=task.url, ssl_context=context, compression=task.deflate)
-    return WebSocketConfig(connection=evolve(connection, **task.options.get("connection", {})))
+    return WebSocketConfig(
+        connection=evolve(connection, **task.options.get("connection", {})),
+        monitoring=MonitoringConfig(metrics_interval=METRICS_INTERVAL),
+    )
 
 
 def open_client(task: Task, name: str = "benchmark") -> SimpleWebSocketClient:
@@ -29,13 +41,19 @@ def open_client(task: Task, name: str = "benchmark") -> SimpleWebSocketClient:
 
 
 def register(client: SimpleWebSocketClient, task: Task) -> None:
-    """Register the task's types and symbols; order books with 15 levels, as the generator sends them."""
+    """Register the task's types and symbols; order books with 15 levels, as the generator sends them.
+
+    `task.options["history"]` is the length of all histories, `state_history` that of all but trades; where they are not
+    given, the SDK's own default.
+    """
     history = task.options.get("history")
-    plain = [name for name in task.types if name != "orderbook"]
-    if plain:
-        client.register_interest(plain, task.codes, history=history)
-    if "orderbook" in task.types:
-        client.register_interest(["orderbook"], task.codes, history=history, orderbook_units=15)
+    for name in task.types:
+        client.register_interest(
+            [name],
+            task.codes,
+            history=history if name == "trade" else task.options.get("state_history", history),
+            orderbook_units=15 if name == "orderbook" else None,
+        )
 
 
 def wait_until_ready(client: SimpleWebSocketClient) -> None:
@@ -47,14 +65,17 @@ def wait_until_ready(client: SimpleWebSocketClient) -> None:
 
 def received() -> int:
     """Messages that this process has taken from the wire so far."""
-    return get_global_websocket_manager().get_performance_metrics().messages
+    return sum(connection.messages for connection in get_global_websocket_manager().get_connection_metrics())
 
 
 def counters() -> dict[str, Any]:
     """What the SDK did not keep, to prove that a figure is no figure for dropping messages."""
-    metrics = get_global_websocket_manager().get_performance_metrics()
+    manager, now, deadline = get_global_websocket_manager(), time.monotonic(), time.monotonic() + 3 * METRICS_INTERVAL
+    while manager.get_performance_metrics().measured_at < now and time.monotonic() < deadline:
+        time.sleep(0.05)
+    metrics = manager.get_performance_metrics()
     return {
-        "received": metrics.messages,
+        "received": received(),
         "duplicates": metrics.duplicates,
         "out_of_order": metrics.out_of_order,
         "stale_dropped": metrics.stale_dropped,

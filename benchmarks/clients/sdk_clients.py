@@ -6,9 +6,11 @@ The clients are served by one thread, whose own CPU time is taken off: what is l
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from benchmarks.clients.base import Task, cpu_seconds, rates, report
 from benchmarks.clients.sdk import counters, open_client, received
+from upbit_ws import SimpleWebSocketClient
 
 _ROUND = 0.1
 
@@ -25,10 +27,10 @@ def run(task: Task) -> None:
     report(result | {"pulls": pulls, "pull_cpu_us": own * 1e6 / max(1, pulls)} | counters())
 
 
-def _pull_for(clients: list[object], seconds: float, pause: float) -> int:
+def _pull_for(clients: Sequence[SimpleWebSocketClient], seconds: float, pause: float) -> int:
     until, pulls = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        clients[pulls % len(clients)].get_multiple_prices()  # type: ignore[attr-defined]
+        clients[pulls % len(clients)].get_multiple_prices()
         pulls += 1
         time.sleep(pause)
     return pulls

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.clients import SDK
+from benchmarks.frames import TYPES
 from benchmarks.load import LoadGenerator
 from benchmarks.runner import Bench, Result, interleaved, middle, paired_ratio, run_client
 from benchmarks.tables import Table, Target, number, times
 
 SIZES = {"symbols": (10, 100, 1000), "clients": (1, 10, 100), "history": (1, 200, 2000, 10_000)}
+_DEFAULT_HISTORY = 200
 _TITLES = {
     "symbols": ("Cost per message with the number of symbols, full load", "symbols"),
     "clients": ("Cost per message with the number of pulling clients, full load", "clients"),
@@ -35,7 +37,7 @@ def _bind(bench: Bench, run: Any) -> Any:
 
 def _symbols(bench: Bench, size: int) -> Result:
     with LoadGenerator(bench.settings(symbols=size)) as generator:
-        return run_client(SDK, bench.task(generator))
+        return run_client(SDK, bench.task(generator, options={"warm_messages": _full(size, _DEFAULT_HISTORY)}))
 
 
 def _clients(bench: Bench, size: int) -> Result:
@@ -45,7 +47,12 @@ def _clients(bench: Bench, size: int) -> Result:
 
 def _history(bench: Bench, size: int) -> Result:
     with LoadGenerator(bench.settings(symbols=10)) as generator:
-        return run_client(SDK, bench.task(generator, options={"history": size}))
+        return run_client(SDK, bench.task(generator, options={"history": size, "warm_messages": _full(10, size)}))
+
+
+def _full(symbols: int, history: int) -> int:
+    """Messages after which all histories are full: before that, the cost is that of fetching memory from the system."""
+    return symbols * len(TYPES) * (history + 2)
 
 
 def tables(data: dict[str, Any]) -> list[Table]:
