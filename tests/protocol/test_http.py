@@ -136,6 +136,8 @@ def test_interim_responses_are_skipped_within_reason() -> None:
     assert parse(interim * 3 + UPGRADE).headers == parse(UPGRADE).headers
     with pytest.raises(HandshakeError, match=r"without end|more than"):
         parse(interim * 1000 + UPGRADE)
+    with pytest.raises(HandshakeError, match="without end"):
+        parse(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + UPGRADE)
 
 
 def test_repeated_headers_are_joined() -> None:

@@ -161,14 +161,14 @@ def test_half_a_close_ends_one_direction(proxy: FaultProxy, client: socket.socke
 
 
 def test_an_upstream_that_is_gone_resets_the_client() -> None:
+    # Bound and not listening: nobody else gets the port meanwhile.
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        upstream = nobody.getsockname()
-    with FaultProxy(upstream) as proxy:
-        with pytest.raises(ConnectionResetError):
-            # The reset may come as early as the connect.
-            connect_and_read(proxy.port)
-        assert proxy.counters.connections == 0
+        with FaultProxy(nobody.getsockname()) as proxy:
+            with pytest.raises(ConnectionResetError):
+                # The reset may come as early as the connect.
+                connect_and_read(proxy.port)
+            assert proxy.counters.connections == 0
 
 
 def test_closing_ends_connections_that_are_held() -> None:

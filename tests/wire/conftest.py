@@ -31,7 +31,7 @@ def authority() -> CertificateAuthority:
 
 @pytest.fixture
 def open_transport(wakeup: Wakeup) -> Iterator[Opener]:
-    """`open_transport(url, timeout=..., path=..., **target)`: dial and clean up afterwards."""
+    """`open_transport(url, timeout=..., path=..., **settings of the target)`: dial and clean up afterwards."""
     with ExitStack() as stack:
 
         def opener(
@@ -42,10 +42,11 @@ def open_transport(wakeup: Wakeup) -> Iterator[Opener]:
             should_stop: Callable[[], bool] = lambda: False,
             resolve: Any = None,
             book: Any = None,
-            **target: Any,
+            target: DialTarget | None = None,
+            **settings: Any,
         ) -> Transport:
             transport = dial(
-                DialTarget.from_url(url + path, **target),
+                target or DialTarget.from_url(url + path, **settings),
                 deadline=time.monotonic() + timeout,
                 clock=time.monotonic,
                 wakeup=wakeup,

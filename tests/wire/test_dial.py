@@ -8,7 +8,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -35,12 +35,11 @@ def address(host: str, port: int) -> Address:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port where nobody listens."""
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens, held so that nobody else gets it meanwhile."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
+        yield sock.getsockname()[1]
 
 
 def test_the_server_sees_exactly_the_bytes_of_the_request(open_transport: Opener) -> None:
@@ -74,11 +73,13 @@ def test_the_token_is_made_anew_for_each_dial_and_each_key_too(open_transport: O
     assert len({headers["sec-websocket-key"] for headers in requests}) == 2
 
 
-def test_headers_of_the_101_are_kept(open_transport: Opener) -> None:
-    with ScriptedServer(lambda talk: talk.upgrade({"Remaining-Req": "group=websocket; min=300; sec=3"})) as server:
+def test_headers_of_the_101_are_kept_but_no_cookie(open_transport: Opener) -> None:
+    answer = {"Remaining-Req": "group=websocket; min=300; sec=3", "Set-Cookie": "session=1"}
+    with ScriptedServer(lambda talk: talk.upgrade(answer)) as server:
         transport = open_transport(server.url)
 
     assert transport.response_headers["remaining-req"] == "group=websocket; min=300; sec=3"
+    assert "set-cookie" not in transport.response_headers
 
 
 def test_frames_in_the_segment_of_the_101_are_not_lost(
@@ -293,6 +294,39 @@ def test_a_refused_port_is_an_error_at_once(open_transport: Opener, closed_port:
     assert time.monotonic() - started < 1.0
 
 
+def test_an_address_that_cannot_be_reached_at_all_is_an_error_at_once(open_transport: Opener) -> None:
+    with pytest.raises(ConnectionFailedError, match=r"255\.255\.255\.255"):
+        open_transport("ws://255.255.255.255:1")
+
+
+def test_a_request_that_the_socket_takes_in_parts_arrives_whole(open_transport: Opener) -> None:
+    value = "x" * (8 << 20)
+
+    def late(talk: Conversation) -> None:
+        talk.pause(0.1)
+        talk.upgrade()
+
+    with ScriptedServer(late) as server:
+        target = DialTarget(
+            host="127.0.0.1", port=server.port, path="/", is_secure=False, headers=(("X-Large", value),)
+        )
+        open_transport("", target=target)
+        assert server.conversation().requests[0].headers["x-large"] == value
+
+
+def test_a_peer_that_slams_while_the_request_is_sent_is_an_error(open_transport: Opener) -> None:
+    def slam(talk: Conversation) -> None:
+        talk.read_some()
+        talk.reset()
+
+    with ScriptedServer(slam) as server:
+        target = DialTarget(
+            host="127.0.0.1", port=server.port, path="/", is_secure=False, headers=(("X-Large", "x" * (8 << 20)),)
+        )
+        with pytest.raises(ConnectionLostError, match="reset"):
+            open_transport("", target=target)
+
+
 def test_the_second_address_is_used_where_the_first_is_dead(open_transport: Opener) -> None:
     with ScriptedServer(Conversation.upgrade) as server:
         dead = address("127.0.0.2", server.port)
@@ -371,6 +405,20 @@ def test_a_name_that_no_resolver_knows_is_a_dns_error(monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(DnsError, match=r"exchange\.invalid: Name or service not known"):
         resolve_blocking("exchange.invalid", 443, 0.0)
+
+
+def test_an_address_is_not_looked_up(open_transport: Opener) -> None:
+    def never(host: str, port: int, deadline: float) -> list[Address]:
+        raise AssertionError("asked")
+
+    with ScriptedServer(Conversation.upgrade) as server:
+        open_transport(server.url, resolve=never)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_name_that_cannot_exist_is_a_dns_error(open_transport: Opener, host: str) -> None:
+    with pytest.raises(DnsError, match="not a host name"):
+        open_transport(f"ws://{host}")
 
 
 def test_a_name_without_addresses_is_a_dns_error(open_transport: Opener) -> None:

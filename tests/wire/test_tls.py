@@ -20,6 +20,7 @@ from upbit_ws.exceptions import (
     TlsVerificationError,
 )
 from upbit_ws.testing import CertificateAuthority, Conversation, ScriptedServer, server_frame
+from upbit_ws.wire.connect import literal_addresses
 from upbit_ws.wire.dial import DialTarget
 from upbit_ws.wire.tls import TlsStream, check_context, default_context, is_loopback
 from upbit_ws.wire.transport import Transport
@@ -89,6 +90,17 @@ def test_a_name_is_verified_as_the_name_that_was_asked_for(
         assert server.tls_errors != [] or server.connections == 1
 
 
+def test_a_name_that_no_certificate_can_have_is_an_error(
+    open_transport: Opener, authority: CertificateAuthority
+) -> None:
+    with ScriptedServer(Conversation.hold) as server, pytest.raises(TlsError, match="not a name"):
+        open_transport(
+            f"wss://.example:{server.port}",
+            ssl_context=authority.client_context(),
+            resolve=lambda *_: literal_addresses("127.0.0.1", server.port),
+        )
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_tls_of_yesterday_is_refused(
     open_transport: Opener, authority: CertificateAuthority, version: ssl.TLSVersion
@@ -127,8 +139,10 @@ def test_garbage_in_the_middle_ends_the_connection_after_what_came_before(
             assert transport.wait(5.0)[0]
             messages += transport.receive()
         assert transport.wait(5.0)[0]
-        with pytest.raises(TlsError):
-            transport.receive()
+        for _ in range(2):
+            transport.send_text(b"into the void")
+            with pytest.raises(TlsError):
+                transport.receive()
     assert messages == [b"good"]
 
 
@@ -196,6 +210,16 @@ def test_the_default_context_is_made_once_and_verifies(monkeypatch: pytest.Monke
     assert context.check_hostname
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.keylog_filename is None
+    default_context.cache_clear()
+
+
+def test_a_system_without_authorities_gets_those_of_certifi(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    nowhere = ssl.DefaultVerifyPaths("", "", "", "", "", "")
+    monkeypatch.setattr(ssl, "create_default_context", lambda: empty)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    default_context.cache_clear()
+    assert default_context().cert_store_stats()["x509_ca"] > 50
     default_context.cache_clear()
 
 

@@ -6,6 +6,8 @@ import select
 import socket
 import threading
 
+import pytest
+
 from upbit_ws.wire.wakeup import Wakeup
 
 
@@ -49,6 +51,24 @@ def test_any_number_of_threads_wakes_and_no_wake_up_is_lost(wakeup: Wakeup) -> N
         seen.update(posted)
     for thread in threads:
         thread.join()
+
+
+@pytest.mark.parametrize("has_poll", [True, False])
+def test_waiting_ends_with_a_set_and_clears_it(wakeup: Wakeup, has_poll: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_poll:
+        monkeypatch.delattr(select, "poll")
+    assert not wakeup.wait(0.0)
+    assert not wakeup.wait(-1.0)
+    thread = threading.Thread(target=wakeup.set)
+    thread.start()
+    assert wakeup.wait(None)
+    assert not wakeup.wait(0.01)
+    thread.join()
+
+
+def test_setting_for_an_owner_that_reads_no_more_does_nothing(wakeup: Wakeup) -> None:
+    wakeup._reader.close()
+    wakeup.set()
 
 
 def test_setting_after_close_does_nothing_and_closing_twice_neither() -> None:

@@ -122,7 +122,8 @@ class FaultProxy:
 
     @property
     def counters(self) -> ProxyCounters:
-        """A snapshot."""
+        """A snapshot, between two movements of the proxy: what a client has read is counted."""
+        self._do(None)
         links = list(self._links)
         return ProxyCounters(
             connections=self._connections,

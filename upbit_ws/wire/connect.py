@@ -13,7 +13,16 @@ from upbit_ws.wire.errors import describe
 from upbit_ws.wire.poller import Poller, SelectPoller, make_poller
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["Address", "AddressBook", "DialAborted", "Patience", "Resolver", "connect", "resolve_blocking"]
+__all__ = [
+    "Address",
+    "AddressBook",
+    "DialAborted",
+    "Patience",
+    "Resolver",
+    "connect",
+    "literal_addresses",
+    "resolve_blocking",
+]
 
 #: Family, type, protocol, canonical name and socket address: a row of `socket.getaddrinfo`.
 Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
@@ -77,6 +86,14 @@ class Patience:
                 self.wakeup.clear()
             if writable if for_write else readable:
                 return
+
+
+def literal_addresses(host: str, port: int) -> list[Address]:
+    """The address that `host` spells out, without asking anybody; none where it is a name."""
+    try:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
+    except (OSError, UnicodeError):
+        return []
 
 
 def resolve_blocking(host: str, port: int, deadline: float) -> list[Address]:  # noqa: ARG001

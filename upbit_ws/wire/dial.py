@@ -18,12 +18,21 @@ from upbit_ws.exceptions import (
     ConnectionFailedError,
     ConnectionLostError,
     HandshakeError,
+    TlsError,
     TlsVerificationError,
 )
 from upbit_ws.protocol.deflate import offer_header
 from upbit_ws.protocol.handshake import build_connect_request, build_upgrade_request, check_upgrade, make_key, refusal
 from upbit_ws.protocol.http import HttpResponse, ResponseParser
-from upbit_ws.wire.connect import AddressBook, DialAborted, Patience, Resolver, connect, resolve_blocking
+from upbit_ws.wire.connect import (
+    AddressBook,
+    DialAborted,
+    Patience,
+    Resolver,
+    connect,
+    literal_addresses,
+    resolve_blocking,
+)
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.poller import make_poller
 from upbit_ws.wire.proxy import Proxy
@@ -69,7 +78,9 @@ def dial(
     patience = Patience(clock=clock, deadline=deadline, wakeup=wakeup, should_stop=should_stop, host=target.host)
     near = target.proxy or target
     dns_deadline = clock() + _DNS_SHARE * patience.remaining("name resolution")
-    addresses = book.lookup(near.host, near.port, resolve or resolve_blocking, dns_deadline)
+    addresses = literal_addresses(near.host, near.port) or book.lookup(
+        near.host, near.port, resolve or resolve_blocking, dns_deadline
+    )
     sock, address = connect(addresses, patience, book, near.host)
     try:
         transport = _Opening(sock, target, patience).run()
@@ -122,7 +133,10 @@ class _Opening:
 
     def _start_tls(self) -> None:
         target = self._target
-        tls = TlsStream(target.ssl_context or default_context(), target.host, target.settings.read_size)
+        try:
+            tls = TlsStream(target.ssl_context or default_context(), target.host, target.settings.read_size)
+        except ValueError as error:
+            raise TlsError("not a name that a certificate can have", host=target.host) from error
         try:
             while not tls.handshake():
                 self._send_raw(tls.take_outgoing(), "TLS")
@@ -162,7 +176,8 @@ class _Opening:
             secrets = [part for _, value in headers for part in (value, value.rpartition(" ")[2])]
             raise refusal(response, now=time.time(), host=target.host, secrets=secrets)
         deflate = check_upgrade(response, key=key, has_offered_deflate=target.offers_deflate)
-        return Upgraded(response.headers, deflate, response.leftover)
+        kept = {name: value for name, value in response.headers.items() if name != "set-cookie"}
+        return Upgraded(kept, deflate, response.leftover)
 
     def _read_response(self, parser: ResponseParser, phase: str) -> HttpResponse:
         response: HttpResponse | None = None

@@ -13,6 +13,9 @@ from upbit_ws.wire.wakeup import Wakeup
 
 __all__ = ["Poller", "SelectPoller", "make_poller"]
 
+#: Milliseconds that `poll` can count; whoever waits for longer, or for ever, looks again after 24 days.
+_LONGEST = 2**31 - 1
+
 
 class Poller:
     """Waits on `poll`, in which both descriptors are registered once."""
@@ -39,7 +42,9 @@ class Poller:
             self._wants_write = wants_write
             self._poll.modify(self._socket_fd, select.POLLIN | select.POLLOUT if wants_write else select.POLLIN)
         readable = writable = woken = False
-        for descriptor, events in self._poll.poll(None if timeout is None else max(timeout, 0.0) * 1000.0):
+        for descriptor, events in self._poll.poll(
+            None if timeout is None else min(max(timeout, 0.0) * 1000.0, _LONGEST)
+        ):
             if descriptor == self._wakeup_fd:
                 woken = True
                 continue
@@ -66,7 +71,7 @@ class SelectPoller:
         writing = [self._socket] if wants_write else []
         # A failed connect shows as an exceptional condition on Windows, not as writable.
         can_read, can_write, failed = select.select(
-            reading, writing, writing, None if timeout is None else max(timeout, 0.0)
+            reading, writing, writing, None if timeout is None else min(max(timeout, 0.0), _LONGEST / 1000.0)
         )
         return (
             self._socket in can_read,

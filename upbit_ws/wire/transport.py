@@ -168,10 +168,10 @@ class Transport:
             data = self._sock.recv(self._settings.read_size)
         except (BlockingIOError, InterruptedError):
             # Nothing more is here: now a failed write is the end.
-            self._failure = self._write_failure
+            self._failure = self._failure or self._write_failure
             return b""
         except OSError as error:
-            self._failure = lost_by(error, self._host)
+            self._failure = self._failure or lost_by(error, self._host)
             return b""
         self.reads += 1
         self.bytes_received += len(data)

@@ -67,7 +67,7 @@ class Wakeup:
             poll.register(self._reader, select.POLLIN)
             was_set = bool(poll.poll(None if timeout is None else max(timeout, 0.0) * 1000.0))
         else:
-            was_set = bool(select.select([self._reader], [], [], timeout)[0])
+            was_set = bool(select.select([self._reader], [], [], None if timeout is None else max(timeout, 0.0))[0])
         if was_set:
             self.clear()
         return was_set
