@@ -16,12 +16,16 @@ from typing import Final, NoReturn, Protocol
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import ClientClosedError, ForkedProcessError, InvalidArgumentError, UpbitWebSocketError
 from upbit_ws.lifecycle import ConnectionEvent
+from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.protocol.slots import Entry, Slot
 from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
+from upbit_ws.runtime.recovery import Recovery, RecoveryParts
+from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry
 from upbit_ws.shared.data_pool_manager import DataPoolManager, RejectedPayload
+from upbit_ws.shared.gap_ledger import GapLedger
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.market_directory import MarketDirectory
 from upbit_ws.shared.metrics import PerformanceMeter, Totals
@@ -35,6 +39,7 @@ from upbit_ws.types import (
     GlobalManagerState,
     HealthStatus,
     PerformanceMetrics,
+    StreamKey,
     Want,
 )
 from upbit_ws.wire.rest import RestClient, RestSettings
@@ -43,6 +48,8 @@ __all__ = ["Component", "GlobalWebSocketManager", "get_global_websocket_manager"
 
 _EVENTS_KEPT: Final = 256
 _CLOSE_BUDGET: Final = 1.0
+#: A REST call that would have to wait longer than this (seconds) for its turn is refused instead.
+_REST_PATIENCE: Final = 60.0
 #: How often the list of markets is fetched while a pattern is registered, and how soon again after a failure (seconds).
 _MARKETS_INTERVAL: Final = 60.0
 _MARKETS_RETRY: Final = 2.0
@@ -78,6 +85,20 @@ class GlobalWebSocketManager:
         self.pool = DataPoolManager()
         self.subscriptions = SubscriptionStateManager(clock=clock)
         self.limiter = UpbitRateLimiter(self.config.rate_limit)
+        self._gaps = GapLedger()
+        self._recovery = Recovery(
+            RecoveryParts(
+                config=self.config.recovery,
+                clock=clock,
+                wall=time.time,
+                pool=self.pool,
+                ledger=self._gaps,
+                rest=self._make_rest_client,
+                budget=RestBudget(self.limiter, clock, time.time, _REST_PATIENCE),
+                publish=self._publish,
+                deliver=self._deliver,
+            )
+        )
         self._connections = Connections(
             SharedParts(
                 config=self.config,
@@ -86,11 +107,13 @@ class GlobalWebSocketManager:
                 subscriptions=self.subscriptions,
                 limiter=self.limiter,
                 publish=self._publish,
-                deliver=self._deliver,
+                deliver=self._recovery.deliver,
+                reopen=self._recovery.take,
             )
         )
         self._components: ComponentRegistry[Component] = ComponentRegistry()
         self._markets = MarketDirectory()
+        self._markets_budget = RestBudget(self.limiter, clock, time.time, _REST_PATIENCE)
         #: Guards the life cycle: state, owners, monitors.
         self._lock = make_lock("manager", 5)
         self._owners: dict[int, Hashable] = {}
@@ -196,7 +219,7 @@ class GlobalWebSocketManager:
 
     def _follow_markets(self) -> float | None:
         try:
-            with self._make_rest_client() as rest:
+            with self._make_rest_client(self._markets_budget) as rest:
                 codes = [str(market["market"]) for market in rest.markets()]
         except UpbitWebSocketError as error:
             self._markets.failed(str(error))
@@ -207,11 +230,12 @@ class GlobalWebSocketManager:
             self.pool.wake_all()
         return None
 
-    def _make_rest_client(self) -> RestClient:
+    def _make_rest_client(self, budget: RestBudget) -> RestClient:
         """A client for the REST calls of one thread."""
         connection = self.config.connection
         return RestClient(
             connection.rest_url,
+            limiter=budget,
             settings=RestSettings(
                 read_timeout=self.config.recovery.request_timeout,
                 proxy_url=connection.proxy_url,
@@ -264,6 +288,10 @@ class GlobalWebSocketManager:
     def recent_events(self) -> tuple[ConnectionEvent, ...]:
         """The last events in the life of the connections, oldest first."""
         return tuple(self._events)
+
+    def gaps(self, keys: Collection[StreamKey] | None = None) -> tuple[Gap, ...]:
+        """What reconnects left open in trades and candles, and what became of it; of these streams, or of all."""
+        return self._gaps.gaps(keys)
 
     def rejected_payloads(self) -> tuple[RejectedPayload, ...]:
         """The last payloads that could not be used, kept for diagnosis."""
@@ -364,6 +392,8 @@ class GlobalWebSocketManager:
         for monitor in self._monitors.values():
             monitor.stop()
         self._connections.stop()
+        self._recovery.stop()
+        self._markets_budget.stop()
         self.pool.wake_all()
         self._markets.wake_all()
         deadline = self.clock() + timeout
@@ -374,7 +404,7 @@ class GlobalWebSocketManager:
 
     def _threads(self) -> list[threading.Thread]:
         threads = [client.thread for client in self._connections.all()]
-        threads += [monitor.thread for monitor in self._monitors.values()]
+        threads += [self._recovery.thread, *(monitor.thread for monitor in self._monitors.values())]
         return [thread for thread in threads if thread is not None]
 
     def abandon_after_fork(self) -> None:

@@ -13,6 +13,7 @@ from upbit_ws.client.pulling import check_seconds
 from upbit_ws.client.updates import Updates
 from upbit_ws.events import Event, OrderbookEvent
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError
+from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.symbols import normalize_symbols
@@ -249,6 +250,10 @@ class SimpleWebSocketClient(MarketPulls):
             silent=tuple(slot.key for slot in slots if slot.current is None),
             oldest_vouched_age=max(ages, default=None),
         )
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """What reconnects left open in this client's trades and candles, and what became of it, oldest first."""
+        return self._manager.gaps({slot.key for slot in self._selection.everything()})
 
     def close(self) -> None:
         """Give up all interests. What other components registered stays. Idempotent."""

@@ -11,7 +11,7 @@ from attrs import frozen
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.frames import FrameLimits
-from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.runtime.native_websocket_client import NativeWebSocketClient
 from upbit_ws.runtime.resolver import make_resolver
 from upbit_ws.runtime.session import ConnectionParts
@@ -47,6 +47,7 @@ class SharedParts:
     limiter: UpbitRateLimiter
     publish: Callable[[ConnectionEvent], None]
     deliver: Callable[[list[tuple[Slot, Entry]]], None]
+    reopen: Callable[[list[tuple[Slot, Reopened]]], None]
 
 
 class Connections:
@@ -91,6 +92,7 @@ class Connections:
                 meter=meter,
                 publish=parts.publish,
                 deliver=parts.deliver,
+                reopen=parts.reopen,
             ),
             _make_dialer(parts, endpoint),
         )

@@ -19,7 +19,7 @@ from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
 from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.redaction import escape_text
-from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.metrics import ConnectionMeter
@@ -55,6 +55,7 @@ class ConnectionParts:
     meter: ConnectionMeter
     publish: Callable[[ConnectionEvent], None]
     deliver: Callable[[list[tuple[Slot, Entry]]], None]
+    reopen: Callable[[list[tuple[Slot, Reopened]]], None]
 
 
 class GivenUp(ConnectionLostError):
@@ -151,6 +152,9 @@ class Session:
         self.has_data = True
         if self._liveness.on_data(now):
             parts.pool.trust(self.epoch)
+        if result.reopened:
+            # Before the deliveries: what was missed goes to subscribers ahead of what is newer.
+            parts.reopen(result.reopened)
         if result.deliveries:
             parts.deliver(result.deliveries)
         for control in result.controls:
