@@ -32,6 +32,23 @@ def test_clearing_what_is_not_set_changes_nothing(wakeup: Wakeup) -> None:
     assert is_readable(wakeup)
 
 
+def test_a_set_in_the_middle_of_a_clear_does_not_silence_the_next_one(wakeup: Wakeup) -> None:
+    class SetFirst(socket.socket):
+        """Lets another thread set just before the read."""
+
+        def recv(self, *arguments: int) -> bytes:
+            wakeup.set()
+            return super().recv(*arguments)
+
+    reader = wakeup._reader
+    wakeup._reader = SetFirst(fileno=reader.detach())
+    wakeup._reader.setblocking(False)
+    wakeup.set()
+    wakeup.clear()
+    wakeup.set()
+    assert is_readable(wakeup)
+
+
 def test_any_number_of_threads_wakes_and_no_wake_up_is_lost(wakeup: Wakeup) -> None:
     posted: list[int] = []
     seen: set[int] = set()
