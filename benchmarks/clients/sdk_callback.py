@@ -1,4 +1,7 @@
-"""This SDK's callback API: an event for each message, in a worker thread."""
+"""This SDK's callback API: events built once and handed to callbacks in worker threads.
+
+A subscriber that cannot keep up gets the newest of each ticker and order book, so events are fewer than messages.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from benchmarks.clients.sdk import counters, open_client, wait_for_silence
 from benchmarks.clients.visibility import Look, quantiles, statuses
 from benchmarks.flow import sharpen_timers
 from benchmarks.frames import stamp_of
-from upbit_ws import DataType, SimpleWebSocketClient
+from upbit_ws import DataType, SimpleWebSocketClient, TickerEvent
 
 _PULL_EVERY = 1e-3
 _LONG_HISTORY = 20_000
@@ -67,7 +67,9 @@ def _wait(client: SimpleWebSocketClient, symbol: str, until: float) -> list[int]
     delays: list[int] = []
     while time.monotonic() < until:
         event = client.wait_for_update(DataType.TICKER, symbol, timeout=5)
-        delays.append(_now() - stamp_of(event.acc_trade_price))
+        now = _now()
+        assert isinstance(event, TickerEvent)
+        delays.append(now - stamp_of(event.acc_trade_price))
     return delays
 
 
