@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 BARRIER = "barrier"
@@ -40,7 +42,7 @@ class Client:
         return [self.next() for _ in range(count)]
 
     def so_far(self) -> list[Any]:
-        """Everything the exchange has to say until now: a question is asked, and what comes before its answer returned."""
+        """Everything the exchange has to say until now: what comes before the answer to a question asked now."""
         self.send({"method": "LIST_SUBSCRIPTIONS"}, {"format": self.format}, ticket=BARRIER)
         found: list[Any] = []
         while True:
@@ -51,13 +53,9 @@ class Client:
 
     def close_code(self, timeout: float = 3.0) -> int | None:
         """Wait for the end; the code of the close frame that came, None without one."""
-        while self.connection.recv_messages is not None:
-            try:
+        with suppress(ConnectionClosed):
+            while True:
                 self.connection.recv(timeout)
-            except TimeoutError:
-                raise
-            except Exception:
-                break
         received = self.connection.protocol.close_rcvd
         return received.code if received else None
 

@@ -14,6 +14,7 @@ from upbit_ws.sandbox import Sandbox
 
 PROMPT: dict[str, Any] = {
     "manual": True,
+    "rate": 0.0,
     "snapshot_delays": (0.0,),
     "stale_frames": 0,
     "error_close_delay": 0.0,
@@ -47,7 +48,7 @@ def dial() -> Iterator[Callable[..., Client]]:
     with ExitStack() as stack:
 
         def open_connection(sandbox: Sandbox, path: str = "", **options: Any) -> Client:
-            options = {"ping_interval": None, "compression": None, "max_size": None, "close_timeout": 1, **options}
+            options = {"ping_interval": None, "compression": None, "max_size": None, "close_timeout": 0.1, **options}
             return Client(stack.enter_context(connect(sandbox.websocket_url + path, **options)))
 
         yield open_connection

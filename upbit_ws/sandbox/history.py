@@ -10,7 +10,7 @@ from upbit_ws.sandbox.tick_size import round_to_tick
 
 __all__ = ["write_history"]
 
-_LEAST, _MOST = 30, 600
+_LEAST, _MOST = 12, 600
 """Trades of a market's past: the least and the most, by its weight."""
 _RECENT = 3.0
 """How strongly the past crowds towards the present: about half of the trades fall into the last eighth of the time."""
@@ -27,7 +27,7 @@ def write_history(listing: Listing, *, since: int, now: int, typical: int, rng: 
     length = now - since
     if length <= 0:
         return
-    count = min(_LEAST + int(listing.spec.weight * 1_000), _MOST)
+    count = min(_LEAST + int(listing.spec.weight * 500), _MOST)
     times = sorted(now - 1 - int((length - 1) * rng.random() ** _RECENT) for _ in range(count))
     previous = since
     deviation = rng.gauss(0.0, _VOLATILITY)

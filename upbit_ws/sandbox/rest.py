@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -62,7 +63,7 @@ def refusal(verdict: Verdict, blocked_for: float, *, retry_after: bool = False) 
     """The reply to a request beyond the limits: 429, or 418 with the seconds until the block ends."""
     if verdict is Verdict.TOO_MANY:
         return _error(429, 429, "Too many API requests.")
-    seconds = max(round(blocked_for + 0.5), 1)
+    seconds = max(math.ceil(blocked_for), 1)
     headers = {"Retry-After": str(seconds)} if retry_after else {}
     return _error(418, 418, f"Too many API requests. Blocked for {seconds} seconds.", headers)
 
