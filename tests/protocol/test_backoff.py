@@ -15,6 +15,7 @@ from upbit_ws.protocol.backoff import (
     Backoff,
     Failure,
     FailureKind,
+    failure_of_error_frame,
     policy_for,
 )
 
@@ -201,6 +202,21 @@ def test_a_rejected_request_is_soon_followed_by_another_one(backoff: Backoff) ->
 @pytest.mark.parametrize("kind", [FailureKind.MUTE, FailureKind.PROTOCOL])
 def test_a_mute_or_broken_peer_is_left_at_once(backoff: Backoff, kind: FailureKind) -> None:
     assert backoff.failed(0.0, Failure(kind, 1002), ALMOST_ONE) <= 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("INVALID_AUTH", Failure(FailureKind.CREDENTIALS)),
+        ("TOO_MANY_REQUEST", _http(429)),
+        ("Too Many Requests", _http(429)),
+        ("I'm a teapot", _http(418)),
+        ("WRONG_FORMAT", Failure(FailureKind.REQUEST_REJECTED)),
+        ("SOMETHING_NEW", Failure(FailureKind.REQUEST_REJECTED)),
+    ],
+)
+def test_what_an_error_frame_means(name: str, failure: Failure) -> None:
+    assert failure_of_error_frame(name) == failure
 
 
 def test_every_kind_of_failure_has_a_policy() -> None:

@@ -20,7 +20,16 @@ from attrs import frozen
 from upbit_ws.config import ReconnectionConfig
 from upbit_ws.protocol.rate_limit import block_seconds
 
-__all__ = ["CLOSE_POLICIES", "HTTP_POLICIES", "Backoff", "Failure", "FailureKind", "Policy", "policy_for"]
+__all__ = [
+    "CLOSE_POLICIES",
+    "HTTP_POLICIES",
+    "Backoff",
+    "Failure",
+    "FailureKind",
+    "Policy",
+    "failure_of_error_frame",
+    "policy_for",
+]
 
 IDENTICAL = 5
 """So many failures of one sort without a success between are no accident: from there on `STUBBORN_FLOOR` holds."""
@@ -118,6 +127,10 @@ HTTP_POLICIES: Mapping[int, Policy] = MappingProxyType(
 )
 """HTTP status -> policy. 5xx is passing trouble; any other status is a wrong door and soon taken for permanent."""
 
+_RATE_ERRORS: Mapping[str, int] = MappingProxyType(
+    {"TOO_MANY_REQUEST": 429, "Too Many Requests": 429, "I'm a teapot": 418}
+)
+
 _BY_KIND: Mapping[FailureKind, Policy] = MappingProxyType(
     {
         FailureKind.NETWORK: _PLAIN,
@@ -139,6 +152,17 @@ def policy_for(failure: Failure) -> Policy:
         passing = _UNHURRIED if code >= 500 else Policy(immediate=False, counts_identical=True)
         return HTTP_POLICIES.get(code, passing)
     return _BY_KIND[failure.kind]
+
+
+def failure_of_error_frame(name: str) -> Failure:
+    """What an error frame of this name means for the delay (Upbit: the error tables of the type pages).
+
+    Rate errors count as the HTTP status that they are named after, so they are waited out and not halved away.
+    """
+    if name == "INVALID_AUTH":
+        return Failure(FailureKind.CREDENTIALS)
+    status = _RATE_ERRORS.get(name)
+    return Failure(FailureKind.REQUEST_REJECTED) if status is None else Failure(FailureKind.HTTP, status)
 
 
 def _sort(failure: Failure, policy: Policy) -> Hashable:
