@@ -19,7 +19,7 @@ from upbit_ws.exceptions import (
     WebSocketProtocolError,
 )
 from upbit_ws.lifecycle import BackingOff, Closed, Connected, Connecting, Disconnected
-from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind
+from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind, failure_of_error_frame
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.connection_state import StateEvent, next_state
 from upbit_ws.protocol.liveness import ReconnectReason
@@ -286,8 +286,7 @@ def _failure_of_dial(error: ConnectionFailedError) -> Failure:
 
 def _failure_of_session(error: UpbitWebSocketError, session: Session) -> Failure:
     if session.rejection is not None:
-        is_auth = session.rejection[0] == "INVALID_AUTH"
-        return Failure(FailureKind.CREDENTIALS if is_auth else FailureKind.REQUEST_REJECTED)
+        return failure_of_error_frame(session.rejection[0])
     if isinstance(error, WebSocketProtocolError):
         return Failure(FailureKind.PROTOCOL, error.close_code)
     if isinstance(error, ConnectionLostError):

@@ -149,9 +149,11 @@ class Session:
         parts = self._parts
         result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
         parts.meter.received(len(messages))
-        self.has_data = True
-        if self._liveness.on_data(now):
-            parts.pool.trust(self.epoch)
+        if len(result.controls) < len(messages):
+            # Replies to requests say nothing about the feed: an error frame must not pass for data.
+            self.has_data = True
+            if self._liveness.on_data(now):
+                parts.pool.trust(self.epoch)
         if result.reopened:
             # Before the deliveries: what was missed goes to subscribers ahead of what is newer.
             parts.reopen(result.reopened)
@@ -204,7 +206,7 @@ class Session:
                 self._transport.ping(action.payload)
                 self._transport.flush()
             elif isinstance(action, Resubscribe):
-                parts.pool.suspect(self.epoch, action.silent_since)
+                parts.pool.suspect(self.epoch, now)
                 parts.publish(Stale(parts.endpoint, now, f"nothing came for {now - action.silent_since:.1f} s"))
                 self._is_resend_due = True
             elif isinstance(action, Reconnect):
@@ -255,8 +257,9 @@ class Session:
         """Tell the subscriptions which streams have delivered, and go on with a search for a refused one."""
         parts = self._parts
         silent = self.silent_keys()
-        keys = self._sent.keys if self._sent is not None else frozenset()
-        parts.subscriptions.confirm(parts.endpoint, self.epoch, keys.difference(silent))
+        keys = self._sent.keys if self._sent is not None else ()
+        delivered = [key for key in keys if parts.pool.has_delivered(key, self.epoch)]
+        parts.subscriptions.confirm(parts.endpoint, self.epoch, delivered)
         parts.subscriptions.settle(parts.endpoint)
         is_over = not silent and not parts.subscriptions.is_isolating(parts.endpoint)
         self._confirm_at = _NEVER if is_over else now + _CONFIRM_STEP
