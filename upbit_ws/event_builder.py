@@ -1,10 +1,10 @@
 """The fast way from a parsed message to an event, generated from the field tables.
 
 An attrs class with 34 keyword arguments costs six times the parsing of its message (measured). So, at the first message
-of a type, a function is generated from the table of its family: it takes the values of all fields at once, checks their
-types on the way, and assigns them to a *draft*: a subclass without slots of its own and without the guard against
-assignment, which becomes the frozen class at the end (``draft.__class__ = TickerEvent``; the layout is the same). It
-costs about as much as ``orjson.loads`` of the same message.
+of a type, a function is generated from the table of its family: it takes each field, checks its type on the way, and
+assigns it to a *draft*: a subclass without slots of its own and without the guard against assignment, which becomes the
+frozen class at the end (``draft.__class__ = TickerEvent``; the layout is the same). That costs little more than
+``orjson.loads`` of the same message (measured: 1.0 to 1.4 times on Python 3.11 and newer, 1.4 to 1.7 times on 3.10).
 
 A builder raises one of `REFUSALS` for anything that is not exactly as documented. That is not yet an error: the caller
 then takes `upbit_ws.event_reader`, which knows every allowed deviation.
@@ -13,7 +13,6 @@ then takes `upbit_ws.event_reader`, which knows every allowed deviation.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 from upbit_ws.data_types import DataType
@@ -71,19 +70,17 @@ def _compile(cls: type[Event], table: Table, sent: Table, simple: bool) -> Build
         "Final": cls,
         "no_extra": NO_EXTRA,
         "refuse": _refuse,
-        "get": itemgetter(*(spec.key(simple) for spec in sent)),
         "unknown_of": _unknown_of(table, sent, simple),
         "absent": tuple(spec.name for spec in table if spec not in sent),
     }
-    names = {spec.name: f"v{index}" for index, spec in enumerate(sent)}
-    lines = ["def build(message, type=type, float=float, int=int):"]
-    lines += [f"    {', '.join(names.values())} = get(message)"]
-    for spec in sent:
-        if spec.kind is Kind.OBJECTS:
-            lines += _loop(spec, names[spec.name], simple, scope)
-    lines += ["    event = Draft()"]
+    lines = ["def build(message, type=type, float=float, int=int):", "    event = Draft()"]
     for spec in table:
-        value = _checked(spec, names[spec.name]) if spec.name in names else "None"
+        value = f"message[{spec.key(simple)!r}]" if spec in sent else "None"
+        if spec.kind is Kind.OBJECTS:
+            lines += _loop(spec, value, simple, scope)
+            value = "tuple(units)"
+        elif spec in sent:
+            value = _checked(spec, value)
         lines += [f"    event.{spec.attribute} = {value}"]
     lines += [f"    event.extra = no_extra if len(message) == {len(sent)} else unknown_of(message)"]
     lines += ["    event.absent = absent", "    event.__class__ = Final", "    return event"]
@@ -92,36 +89,32 @@ def _compile(cls: type[Event], table: Table, sent: Table, simple: bool) -> Build
     return build
 
 
-def _loop(spec: FieldSpec, variable: str, simple: bool, scope: dict[str, Any]) -> list[str]:
-    """Lines that turn an array of objects into a tuple of frozen units."""
+def _loop(spec: FieldSpec, array: str, simple: bool, scope: dict[str, Any]) -> list[str]:
+    """Lines that turn an array of objects into frozen `units`."""
     cls = UNIT_CLASSES[spec.name]
     scope.update(UnitDraft=_draft_of(cls), UnitFinal=cls)
-    names = {nested.name: f"u{index}" for index, nested in enumerate(spec.nested)}
     lines = [
-        f"    if type({variable}) is not list: refuse()",
         "    units = []",
         "    append = units.append",
-        f"    for item in {variable}:",
+        f"    for item in {array} if type({array}) is list else refuse():",
+        f"        if len(item) != {len(spec.nested)}: refuse()",
+        "        unit = UnitDraft()",
     ]
-    lines += [f"        if len(item) != {len(names)}: refuse()", "        unit = UnitDraft()"]
     for nested in spec.nested:
-        value = names[nested.name]
-        lines += [f"        {value} = item[{nested.key(simple)!r}]"]
-        lines += [f"        unit.{nested.attribute} = {_checked(nested, value)}"]
-    lines += ["        unit.extra = no_extra", "        unit.__class__ = UnitFinal", "        append(unit)"]
-    return [*lines, f"    {variable} = tuple(units)"]
+        lines += [f"        unit.{nested.attribute} = {_checked(nested, f'item[{nested.key(simple)!r}]')}"]
+    return [*lines, "        unit.extra = no_extra", "        unit.__class__ = UnitFinal", "        append(unit)"]
 
 
 def _checked(spec: FieldSpec, value: str) -> str:
     """The expression that yields the value of a field or refuses it. A JSON boolean is no number, a Python one is."""
     if spec.kind is Kind.FLOAT:
-        return f"{value} if type({value}) is float else {value} + 0.0 if type({value}) is int else refuse()"
+        return f"v if type(v := {value}) is float else v + 0.0 if type(v) is int else refuse()"
     if spec.kind is Kind.INT:
-        return f"{value} if type({value}) is int else refuse()"
+        return f"v if type(v := {value}) is int else refuse()"
     if spec.kind is Kind.TEXT:
         return f"{value} + ''"  # the same object for a str, TypeError for everything else: cheaper than a comparison
     if spec.kind is Kind.BOOL:
-        return f"{value} if {value} is True or {value} is False else refuse()"
+        return f"v if (v := {value}) is True or v is False else refuse()"
     if spec.kind is Kind.DATE:
-        return f"{value} if {value} is None else refuse()"
-    return value
+        return f"None if {value} is None else refuse()"
+    raise ValueError(f"no expression for {spec.kind}")  # _FAST_KINDS holds no other

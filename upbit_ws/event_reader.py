@@ -92,7 +92,7 @@ def problems(message: Any) -> Iterator[str]:
         return
     for spec in family_fields(data_type.family):
         try:
-            value = _field(spec, message, simple, "")
+            value = _values((spec,), message, simple, "")[0][spec.attribute]
         except PayloadError as error:
             yield str(error)
             continue
@@ -110,20 +110,18 @@ def _values(
     values: dict[str, Any] = {}
     absent: list[str] = []
     for spec in table:
-        values[spec.attribute] = _field(spec, message, simple, path)
-        if spec.key(simple) not in message:
+        key = spec.simple if simple else spec.name
+        if key in message:
+            values[spec.attribute] = _nullable(spec, message[key], simple, path + spec.name)
+        elif spec.may_be_absent:
+            values[spec.attribute] = None
             absent.append(spec.name)
+        else:
+            raise PayloadError("is missing", field=path + spec.name)
     return values, tuple(absent)
 
 
-def _field(spec: FieldSpec, message: Mapping[Any, Any], simple: bool, path: str) -> Any:
-    name = path + spec.name
-    try:
-        value = message[spec.key(simple)]
-    except KeyError:
-        if spec.may_be_absent:
-            return None
-        raise PayloadError("is missing", field=name) from None
+def _nullable(spec: FieldSpec, value: Any, simple: bool, name: str) -> Any:
     if value is None and (spec.nullable or spec.absent):
         return None
     return _value(spec, value, simple, name)

@@ -40,6 +40,9 @@ class Kind(Enum):
     OBJECTS = "array<object>"
     TEXTS = "array<string>"
 
+    # Members are singletons, so identity is enough; the hash of Enum is Python code and slow.
+    __hash__ = object.__hash__
+
     @property
     def json_type(self) -> str:
         """JSON type as documented: `string`, `number`, `integer`, `boolean`, `object`, `array<object>`, ..."""
@@ -61,6 +64,7 @@ class FieldSpec:
         deprecated: Will disappear.
         enum: Values known today. Treat it as open: an unknown value is kept and not an error.
         nested: Table of the objects inside.
+        attribute: Name of the attribute of the event.
     """
 
     name: str
@@ -74,16 +78,16 @@ class FieldSpec:
     deprecated: bool = field(default=False, kw_only=True)
     enum: tuple[str, ...] = field(default=(), kw_only=True)
     nested: tuple[FieldSpec, ...] = field(default=(), kw_only=True, repr=False)
+    attribute: str = field(init=False, repr=False)
+
+    @attribute.default
+    def _attribute(self) -> str:
+        return "symbol" if self.name == "code" else self.name
 
     @property
     def json_type(self) -> str:
         """JSON type as documented."""
         return self.kind.json_type
-
-    @property
-    def attribute(self) -> str:
-        """Name of the attribute of the event."""
-        return "symbol" if self.name == "code" else self.name
 
     @property
     def may_be_absent(self) -> bool:
