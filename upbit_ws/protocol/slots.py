@@ -38,6 +38,7 @@ class Reopened(NamedTuple):
     epoch: int
     before: Entry
     after: Entry
+    identity: bytes
 
 
 _CLOCK_RESET_AFTER: Final = 8
@@ -50,7 +51,7 @@ class Slot:
 
     __slots__ = (
         "current", "duplicates", "epoch", "history", "history_limit", "is_disordered", "key", "memo", "older",
-        "price_memo", "reopened", "revision", "run_of_older", "timestamp", "waiters", "watchers",
+        "pending", "price_memo", "reopened", "revision", "run_of_older", "timestamp", "waiters", "watchers",
     )  # fmt: skip
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
@@ -68,6 +69,8 @@ class Slot:
         #: The newest epoch that delivered (log types only), and what is to be looked at because a new one did.
         self.epoch = 0
         self.reopened: Reopened | None = None
+        #: The same while the old connection is still open beside the new one: settled when the old one gets there too.
+        self.pending: Reopened | None = None
         #: Whether the history was filled up afterwards, so that arrival is not the order of events.
         self.is_disordered = False
         #: Counted refusals.
@@ -140,17 +143,13 @@ class TradeSlot(Slot):
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         recent = self._recent_ids
-        epoch = entry[1][1]
-        if identity in recent or identity in self._older_ids:
-            # The exchange sends trades in the order they happen, so the newest one being known means none was missed.
-            self.epoch = max(self.epoch, epoch)
+        is_known = identity in recent or identity in self._older_ids
+        if entry[1][1] != self.epoch:
+            entry = self._change_epoch(entry, identity, is_known)
+        if is_known:
             self.duplicates += 1
             self._renew(entry)
             return False
-        if epoch > self.epoch:
-            if self.current is not None:
-                self.reopened = Reopened(self.epoch, self.current, entry)
-            self.epoch = epoch
         recent.add(identity)
         if len(recent) >= _SMALLEST_ID_WINDOW and len(recent) >= self.history_limit:
             self._older_ids = recent
@@ -161,6 +160,19 @@ class TradeSlot(Slot):
         self.revision += 1
         self.history.append(entry)
         return True
+
+    def _change_epoch(self, entry: Entry, identity: bytes, is_known: bool) -> Entry:
+        """Note that another connection delivers; the entry to file, with the stamp of the newest one."""
+        received_at, epoch = entry[1]
+        if epoch > self.epoch:
+            # The exchange sends trades in the order they happen: the newest one being known means that none was missed.
+            if not is_known and self.current is not None:
+                self.reopened = Reopened(self.epoch, self.current, entry, identity)
+            self.epoch = epoch
+            return entry
+        if self.pending is not None and identity == self.pending.identity:
+            self.pending = None
+        return entry[0], (received_at, self.epoch)
 
     def knows(self, identity: bytes) -> bool:
         """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""
@@ -179,11 +191,8 @@ class CandleSlot(Slot):
         self._start = b""
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
-        epoch = entry[1][1]
-        if epoch > self.epoch:
-            if self.current is not None and identity != self._start:
-                self.reopened = Reopened(self.epoch, self.current, entry)
-            self.epoch = epoch
+        if entry[1][1] != self.epoch:
+            entry = self._change_epoch(entry, identity)
         known = self._by_start.get(identity)
         if known is not None and not self._is_news(known, entry, timestamp):
             return False
@@ -196,6 +205,19 @@ class CandleSlot(Slot):
             self.current = entry
         self.revision += 1
         return True
+
+    def _change_epoch(self, entry: Entry, identity: bytes) -> Entry:
+        """Note that another connection delivers; the entry to file, with the stamp of the newest one."""
+        received_at, epoch = entry[1]
+        if epoch > self.epoch:
+            # Inside the same candle nothing is missing: the newest payload has all of it.
+            if self.current is not None and identity != self._start:
+                self.reopened = Reopened(self.epoch, self.current, entry, identity)
+            self.epoch = epoch
+            return entry
+        if self.pending is not None and identity >= self.pending.identity:
+            self.pending = None
+        return entry[0], (received_at, self.epoch)
 
     def _is_news(self, known: tuple[Entry, bytes], entry: Entry, timestamp: bytes) -> bool:
         """Whether a payload says something about its candle that the known one does not."""

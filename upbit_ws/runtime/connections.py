@@ -124,6 +124,11 @@ class Connections:
         ]
         return errors[-1] if errors else None
 
+    def rotate(self) -> None:
+        """Have every connection replaced by a new one, without a gap."""
+        for client in self.all():
+            client.rotate()
+
     def stop(self) -> None:
         """Ask every connection to say goodbye and end. Does not wait."""
         with self._lock:

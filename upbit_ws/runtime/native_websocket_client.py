@@ -24,6 +24,7 @@ from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.connection_state import StateEvent, next_state
 from upbit_ws.protocol.liveness import ReconnectReason
 from upbit_ws.runtime.session import ConnectionParts, GivenUp, Retired, Session
+from upbit_ws.runtime.successor import Successor
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.types import ConnectionState, ConnectionStatus
 from upbit_ws.wire.dial import DialAborted
@@ -40,6 +41,10 @@ Dialer = Callable[[float, Wakeup, Callable[[], bool]], Transport]
 _CONNECT_GROUP: Final = "websocket-connect"
 #: After the I/O thread itself failed (a bug), how long to wait before it tries again.
 _CRASH_DELAY: Final = 5.0
+#: After a renewal that did not come about, when to try it again (seconds).
+_RENEW_AGAIN_AFTER: Final = 30.0
+#: While two connections overlap, how long to wait for the new one before looking at the old one (seconds).
+_OVERLAP_STEP: Final = 0.01
 
 
 class NativeWebSocketClient:
@@ -64,6 +69,8 @@ class NativeWebSocketClient:
         self._reconnects = 0
         self._next_attempt_at: float | None = None
         self.last_error: UpbitWebSocketError | None = None
+        self._is_rotation_wanted = False
+        self._renew_not_before = 0.0
 
     def __repr__(self) -> str:
         return f"<NativeWebSocketClient {self._parts.endpoint} {self._state} epoch={self._epoch}>"
@@ -151,8 +158,7 @@ class NativeWebSocketClient:
         except ConnectionFailedError as error:
             self._failed(error, _failure_of_dial(error))
             return
-        if transport is not None:
-            self._serve(transport)
+        self._serve(transport)
 
     def _await_wanted(self) -> bool:
         while not self._is_stopping:
@@ -177,53 +183,139 @@ class NativeWebSocketClient:
             self._pause(left)
         raise Retired("nothing is wanted")
 
-    def _connect(self) -> Transport | None:
+    def _connect(self) -> Transport:
         parts = self._parts
         while (wait := parts.limiter.reserve(_CONNECT_GROUP, parts.clock())) > 0:
             self._pause_until(parts.clock() + wait)
+        return self._dial_now(self._wakeup, lambda: self._is_stopping or not self._is_wanted())
+
+    def _dial_now(self, wakeup: Wakeup, should_stop: Callable[[], bool]) -> Transport:
+        parts = self._parts
         parts.publish(Connecting(parts.endpoint, parts.clock()))
         parts.meter.attempt()
-        deadline = parts.clock() + parts.config.connection.connect_timeout
-        return self._dial(deadline, self._wakeup, lambda: self._is_stopping or not self._is_wanted())
+        return self._dial(parts.clock() + parts.config.connection.connect_timeout, wakeup, should_stop)
 
     def _serve(self, transport: Transport) -> None:
         parts = self._parts
-        now = parts.clock()
-        self._backoff.connected(now)
-        epoch = parts.pool.open_epoch(parts.endpoint, now)
-        session = Session(parts, transport, self._wakeup, epoch, self._cadence, lambda: self._is_stopping)
-        if self._epoch:
-            self._reconnects += 1
-        self._epoch, self._session, self._next_attempt_at = epoch, session, None
+        self._backoff.connected(parts.clock())
+        session = self._begin(transport)
         self._advance(StateEvent.UPGRADED)
-        parts.meter.connected(transport)
-        parts.publish(Connected(parts.endpoint, now, epoch))
         try:
-            session.serve()
+            while True:
+                session.serve(self._is_renewal_due)
+                session = self._renew(session)
         except Retired:
-            transport.close(deadline=parts.clock() + parts.config.connection.close_timeout)
-            self._ended(session, Disconnected(parts.endpoint, parts.clock(), epoch, "closed by this side", 1000))
+            self._session_now().close()
+            self._end("closed by this side", 1000)
             self._advance_if_unwanted()
         except (ConnectionFailedError, WebSocketProtocolError) as error:
+            failure = _failure_of_session(error, self._session_now())
             code = error.code if isinstance(error, ConnectionLostError) else getattr(error, "close_code", None)
-            self._ended(session, Disconnected(parts.endpoint, parts.clock(), epoch, str(error), code))
-            self._failed(error, _failure_of_session(error, session))
+            self._end(str(error), code)
+            self._failed(error, failure)
         finally:
-            parts.meter.disconnected(transport, parts.clock() - now)
-            transport.abort()
             if self._session is not None:
-                self._ended(session, None)
+                self._end("an error inside the SDK", None)
 
-    def _ended(self, session: Session, event: Disconnected | None) -> None:
+    def _session_now(self) -> Session:
+        assert self._session is not None
+        return self._session
+
+    def _begin(self, transport: Transport, *, replaces: int | None = None) -> Session:
+        """A new epoch begins."""
         parts = self._parts
         now = parts.clock()
+        epoch = parts.pool.open_epoch(parts.endpoint, now, replaces=replaces)
+        if self._epoch:
+            self._reconnects += 1
+        parts.meter.connected(transport)
+        session = Session(parts, transport, self._wakeup, epoch, self._cadence, lambda: self._is_stopping)
+        self._epoch, self._session, self._next_attempt_at = epoch, session, None
+        parts.publish(Connected(parts.endpoint, now, epoch))
+        return session
+
+    def _end(self, reason: str, code: int | None) -> None:
+        """The present epoch is over."""
+        session = self._session_now()
         if session.has_data:
             self._backoff.data(session.last_data_at)
-        parts.pool.close_epoch(session.epoch, now)
-        parts.subscriptions.on_disconnected(parts.endpoint)
+        self._retire(session, reason, code)
+        self._parts.subscriptions.on_disconnected(self._parts.endpoint)
         self._session = None
-        if event is not None:
-            parts.publish(event)
+
+    def _retire(self, session: Session, reason: str, code: int | None) -> None:
+        parts = self._parts
+        now = parts.clock()
+        unsettled = parts.pool.close_epoch(session.epoch, now)
+        if unsettled:
+            parts.reopen(unsettled)
+        parts.meter.disconnected(session.transport, now - session.opened_at)
+        session.transport.abort()
+        parts.publish(Disconnected(parts.endpoint, now, session.epoch, reason, code))
+
+    # -- make before break ---------------------------------------------------------------------------------------------
+
+    def rotate(self) -> None:
+        """Have a new connection take over from the present one, without a gap. Does not wait."""
+        self._is_rotation_wanted = True
+        self._wakeup.set()
+
+    def _is_renewal_due(self) -> bool:
+        if self._parts.clock() < self._renew_not_before:
+            return False
+        return self._is_rotation_wanted or self._parts.clock() >= self._session_now().renew_at
+
+    def _renew(self, old: Session) -> Session:
+        """Dial beside the present connection, let the new one catch up, and only then let go of the old one."""
+        parts = self._parts
+        self._is_rotation_wanted = False
+        successor = Successor(f"upbit-ws-dial-{parts.endpoint}", self._dial_in_turn, self._wakeup.set)
+        successor.start()
+        try:
+            while not successor.is_done:
+                old.serve(lambda: successor.is_done)
+            transport = successor.take(self._wakeup)
+        finally:
+            successor.abandon()
+        if transport is None:
+            logger.warning("! %s could not be renewed: %s", parts.endpoint, successor.error)
+            self._renew_not_before = parts.clock() + _RENEW_AGAIN_AFTER
+            return old
+        return self._hand_over(old, self._begin(transport, replaces=old.epoch))
+
+    def _dial_in_turn(self, wakeup: Wakeup, should_stop: Callable[[], bool]) -> Transport:
+        parts = self._parts
+        while (wait := parts.limiter.reserve(_CONNECT_GROUP, parts.clock())) > 0:
+            if should_stop():
+                raise DialAborted
+            wakeup.wait(wait)
+        return self._dial_now(wakeup, should_stop)
+
+    def _hand_over(self, old: Session, new: Session) -> Session:
+        """Serve both until the new one has delivered every stream; then close the old one."""
+        old.is_retiring = True
+        deadline = self._parts.clock() + self._parts.config.connection.snapshot_timeout
+        try:
+            while not self._has_taken_over(old, new) and self._parts.clock() < deadline:
+                new.step(_OVERLAP_STEP)
+                try:
+                    old.step(0.0)
+                except (ConnectionFailedError, WebSocketProtocolError):
+                    break  # it ended by itself; the new one is there
+        except (ConnectionFailedError, WebSocketProtocolError) as error:
+            logger.warning("! %s: the new connection was lost again: %s", self._parts.endpoint, error)
+            self._renew_not_before = self._parts.clock() + _RENEW_AGAIN_AFTER
+            self._retire(new, str(error), None)
+            old.resume()
+            self._session = old
+            return old
+        old.close()
+        self._retire(old, "replaced by a new connection", 1000)
+        return new
+
+    def _has_taken_over(self, old: Session, new: Session) -> bool:
+        """Whether the new connection delivers everything and the old one got as far as the new one began."""
+        return new.has_caught_up() and self._parts.pool.is_settled(old.epoch)
 
     def _failed(self, error: UpbitWebSocketError, failure: Failure) -> None:
         """Decide when to try again, and wait until then."""

@@ -83,7 +83,7 @@ class Session:
         is_stopping: Callable[[], bool],
     ) -> None:
         self._parts = parts
-        self._transport = transport
+        self.transport = transport
         self._wakeup = wakeup
         self._is_stopping = is_stopping
         self.epoch = epoch
@@ -97,6 +97,12 @@ class Session:
         self._report_silent_at = _NEVER
         self._is_resend_due = False
         self._confirm_at = _NEVER
+        self._coalesce = parts.config.connection.read_coalesce
+        self._now = now
+        #: When something is to be done at the latest; the first round begins with it.
+        self._due = now
+        #: A successor has taken over: nothing is asked for here any more.
+        self.is_retiring = False
         self.opened_at = now
         self.has_data = False
         #: The error frame that the exchange sent before it closed, if it did.
@@ -115,35 +121,45 @@ class Session:
         return self._liveness.last_data_at
 
     @property
+    def renew_at(self) -> float:
+        """When this connection is to be renewed because of its age."""
+        max_age = self._parts.config.connection.max_connection_age
+        return _NEVER if max_age is None else self.opened_at + max_age
+
+    @property
     def is_suspected(self) -> bool:
         """Whether the feed is suspected mute."""
         return self._liveness.suspected_since is not None
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
-    def serve(self) -> None:
-        """Read and judge until the connection is over."""
-        parts = self._parts
-        transport, clock = self._transport, parts.clock
-        coalesce = parts.config.connection.read_coalesce
-        now = clock()
-        due = self._housekeep(now)
+    def serve(self, is_interrupted: Callable[[], bool]) -> None:
+        """Read and judge until the connection is over, or `is_interrupted`, which is asked when something is due."""
+        step = self.step
         while True:
-            readable, woken = transport.wait(max(due - now, 0.0))
-            if readable:
-                if coalesce and not woken:
-                    woken = self._wakeup.wait(coalesce)
-                messages = transport.receive()
-                now = clock()
-                self._liveness.on_bytes(now)
-                if messages:
-                    self._take(messages, now)
-                if transport.pongs:
-                    self._take_pongs(now)
-            else:
-                now = clock()
-            if woken or now >= due:
-                due = self._housekeep(now)
+            if step(_NEVER) and is_interrupted():
+                return
+
+    def step(self, patience: float) -> bool:
+        """One round: wait at most `patience` seconds, read, and do what is due. True where something was."""
+        transport, clock = self.transport, self._parts.clock
+        readable, woken = transport.wait(max(min(self._due - self._now, patience), 0.0))
+        if readable:
+            if self._coalesce and not woken:
+                woken = self._wakeup.wait(self._coalesce)
+            messages = transport.receive()
+            now = self._now = clock()
+            self._liveness.on_bytes(now)
+            if messages:
+                self._take(messages, now)
+            if transport.pongs:
+                self._take_pongs(now)
+        else:
+            now = self._now = clock()
+        if not woken and now < self._due:
+            return False
+        self._due = self._housekeep(now)
+        return True
 
     def _take(self, messages: list[bytes], now: float) -> None:
         parts = self._parts
@@ -163,11 +179,11 @@ class Session:
             self._take_control(control, now)
 
     def _take_pongs(self, now: float) -> None:
-        for payload in self._transport.pongs:
+        for payload in self.transport.pongs:
             rtt = self._liveness.on_pong(payload, now)
             if rtt is not None:
                 self._parts.meter.pong(rtt)
-        self._transport.pongs.clear()
+        self.transport.pongs.clear()
         self._parts.pool.prove_alive(self.epoch, now)
 
     def _take_control(self, control: dict[str, Any], now: float) -> None:
@@ -186,25 +202,25 @@ class Session:
         """Do what is due; return when to look again."""
         if self._is_stopping():
             raise Retired("closed by its owner")
-        max_age = self._parts.config.connection.max_connection_age
-        if max_age is not None and now - self.opened_at >= max_age:
-            raise ConnectionLostError(f"renewed after {max_age:g} s", 1000)
         self._tick_liveness(now)
+        if self.is_retiring:
+            return self._liveness.next_deadline()
         if now >= self._confirm_at:
             self._confirm(now)
         self._follow_wanted(now)
         if now >= self._report_silent_at:
             self._report_silent(now)
-        expiry = _NEVER if max_age is None else self.opened_at + max_age
-        return min(self._liveness.next_deadline(), self._send_at, self._confirm_at, self._report_silent_at, expiry)
+        return min(
+            self._liveness.next_deadline(), self._send_at, self._confirm_at, self._report_silent_at, self.renew_at
+        )
 
     def _tick_liveness(self, now: float) -> None:
         parts = self._parts
         for action in self._liveness.tick(now, parts.awake_clock()):
             if isinstance(action, SendPing):
                 parts.meter.ping()
-                self._transport.ping(action.payload)
-                self._transport.flush()
+                self.transport.ping(action.payload)
+                self.transport.flush()
             elif isinstance(action, Resubscribe):
                 parts.pool.suspect(self.epoch, now)
                 parts.publish(Stale(parts.endpoint, now, f"nothing came for {now - action.silent_since:.1f} s"))
@@ -241,8 +257,8 @@ class Session:
 
     def _send(self, plan: Plan, now: float) -> None:
         parts = self._parts
-        self._transport.send_text(plan.request(str(uuid.uuid4()), parts.config.connection.wire_format))
-        self._transport.flush()
+        self.transport.send_text(plan.request(str(uuid.uuid4()), parts.config.connection.wire_format))
+        self.transport.flush()
         parts.meter.request()
         self._sent = plan
         self._is_resend_due = False
@@ -266,13 +282,30 @@ class Session:
 
     def abandon(self) -> None:
         """In a forked child: let go of the socket without a byte on it."""
-        self._transport.abort()
+        self.transport.abort()
 
     def _report_silent(self, now: float) -> None:
         self._report_silent_at = _NEVER
         silent = self.silent_keys()
         if silent:
             self._parts.publish(SilentCodes(self._parts.endpoint, now, silent))
+
+    def close(self) -> None:
+        """Say goodbye to the exchange, within the configured time."""
+        self.transport.close(deadline=self._parts.clock() + self._parts.config.connection.close_timeout)
+
+    def resume(self) -> None:
+        """Go on after all: the successor was lost."""
+        self.is_retiring = False
+        self._is_resend_due = True
+        self._due = self._now
+
+    def has_caught_up(self) -> bool:
+        """Whether every stream of the last request that has a value at all has delivered in this epoch."""
+        if self._sent is None:
+            return False
+        pool = self._parts.pool
+        return all(pool.has_delivered(key, self.epoch) or not pool.has_delivered(key, 0) for key in self.silent_keys())
 
     def silent_keys(self) -> tuple[StreamKey, ...]:
         """Streams of the last request that have a snapshot and have not delivered it in this epoch."""

@@ -27,7 +27,7 @@ from upbit_ws.protocol.lanes import Lane, lane_for
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed, new_slot
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.waiting import Waiter
-from upbit_ws.types import DataType, Endpoint, StreamKey
+from upbit_ws.types import DataType, Endpoint, Retention, StreamKey
 
 __all__ = ["DataPoolManager", "Ingested", "PoolCounters", "RejectedPayload"]
 
@@ -83,6 +83,8 @@ class DataPoolManager:
         #: Head of a payload -> the lane it belongs to. Filled as heads are first seen, bounded by the wanted keys.
         self._lanes: dict[bytes, Lane] = {}
         self._heads: dict[StreamKey, list[bytes]] = {}
+        #: Log slots that two connections deliver at once, see `close_epoch`.
+        self._pending: list[Slot] = []
         self._waiters: set[Waiter] = set()
         self._rejected: deque[RejectedPayload] = deque(maxlen=_SAMPLES_KEPT)
         self._messages = 0
@@ -141,12 +143,16 @@ class DataPoolManager:
         current = slot.current if slot is not None else None
         return current is not None and current[1][1] >= epoch
 
-    def watch(self, key: StreamKey, count: int) -> None:
-        """Add to (or take from) the number of subscribers who get every payload of a key."""
+    def watch(self, key: StreamKey, count: int) -> Slot | None:
+        """Add to (or take from) the number of subscribers who get every payload of a key.
+
+        Its slot, where it has one.
+        """
         with self._lock:
             slot = self._slots.get(key)
             if slot is not None:
                 slot.watchers += count
+            return slot
 
     # -- epochs -------------------------------------------------------------------------------------------------------
 
@@ -155,12 +161,29 @@ class DataPoolManager:
         with self._lock:
             return self._epochs.open(endpoint, now, replaces=replaces)
 
-    def close_epoch(self, epoch: int, now: float) -> None:
-        """The connection of an epoch ended: its values are vouched for as of its last proof of life."""
+    def close_epoch(self, epoch: int, now: float) -> list[tuple[Slot, Reopened]]:
+        """The connection of an epoch ended: its values are vouched for as of its last proof of life.
+
+        Returns:
+            Log streams that a connection beside it has continued, and where it did not get before it ended.
+        """
+        left: list[tuple[Slot, Reopened]] = []
         with self._lock:
             self._epochs.close(epoch, now)
+            for slot in self._pending:
+                if slot.pending is not None and slot.pending.epoch == epoch:
+                    left.append((slot, slot.pending))
+                    slot.pending = None
+            self._pending = [slot for slot in self._pending if slot.pending is not None]
             oldest = min((slot.current[1][1] for slot in self._slots.values() if slot.current), default=epoch)
             self._epochs.forget_before(min(oldest, epoch))
+        return left
+
+    def is_settled(self, epoch: int) -> bool:
+        """Whether the connection of this epoch has nothing left to deliver that the one beside it skipped."""
+        with self._lock:
+            self._pending = [slot for slot in self._pending if slot.pending is not None]
+            return all(slot.pending is None or slot.pending.epoch != epoch for slot in self._pending)
 
     def prove_alive(self, epoch: int, now: float) -> None:
         """The connection of an epoch gave a sign of life that was no data (a pong, a status reply)."""
@@ -202,12 +225,27 @@ class DataPoolManager:
                 self._stale += len(messages)
                 return result
             self._epochs.alive(epoch, now)
+            if self._epochs.current(endpoint) != epoch:
+                messages = self._still_counting_locked(messages, epoch)
             unmatched = self._file_locked(messages, stamp, result, fired)
         for waiter in fired:
             waiter.fire()
         for message in unmatched:
             self._ingest_unmatched(message, stamp, result)
         return result
+
+    def _still_counting_locked(self, messages: list[bytes], epoch: int) -> list[bytes]:
+        """What still counts of a batch of the older of two open connections: no state that the newer one delivers
+        too.
+        """
+        assert self._lock.locked()
+        counting: list[bytes] = []
+        for message in messages:
+            lane = self._lanes.get(message[: message.find(b'":', HEAD_SCAN_FROM) + 2])
+            slot = lane.slot if lane is not None else None
+            if slot is None or slot.key.data_type.retention is Retention.LOG or not _is_ahead(slot, epoch):
+                counting.append(message)
+        return counting
 
     def _file_locked(self, messages: list[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]) -> list[bytes]:
         """The hot path: one scan, one look-up and one call per message. Returns what no lane could read."""
@@ -277,8 +315,13 @@ class DataPoolManager:
     def _note_reopened_locked(self, slot: Slot, result: Ingested) -> None:
         assert self._lock.locked()
         reopened, slot.reopened = slot.reopened, None
-        # While the old connection is still open beside the new one, it goes on delivering: nothing is missing.
-        if reopened is not None and not self._epochs.is_current(slot.key.data_type.endpoint, reopened.epoch):
+        if reopened is None:
+            return
+        if self._epochs.is_current(slot.key.data_type.endpoint, reopened.epoch):
+            # The old connection is still open beside the new one and may get there by itself.
+            slot.pending = reopened
+            self._pending.append(slot)
+        else:
             result.reopened.append((slot, reopened))
 
     def fill(self, slot: Slot, rows: Iterable[RecoveredRow], now: float) -> list[tuple[Slot, Entry]]:
@@ -473,3 +516,8 @@ def _collect(slot: Slot, fired: list[Waiter]) -> None:
 def _order_of_events(event: Event) -> tuple[int, int]:
     """The order of trades: by time, then by id (Upbit: recent-trades page). Other types are never out of order."""
     return (event.trade_timestamp, event.sequential_id) if isinstance(event, TradeEvent) else (event.timestamp, 0)
+
+
+def _is_ahead(slot: Slot, epoch: int) -> bool:
+    """Whether a newer epoch than this one has delivered the slot."""
+    return slot.current is not None and slot.current[1][1] > epoch

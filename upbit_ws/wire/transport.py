@@ -115,6 +115,11 @@ class Transport:
         """The socket's descriptor; -1 after the end."""
         return self._sock.fileno()
 
+    def rewire(self, wakeup: Wakeup) -> None:
+        """Another thread owns the transport from now on, and this wakes it."""
+        self._wakeup = wakeup
+        self._poller = make_poller(self._sock, wakeup)
+
     def wait(self, timeout: float | None) -> tuple[bool, bool]:
         """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
 
