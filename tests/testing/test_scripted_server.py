@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import time
 
 import pytest
 import websocket
@@ -139,6 +140,8 @@ def test_stopping_ends_scripts_that_wait_in_any_way() -> None:
     with ScriptedServer(*scripts) as server:
         held = [connect(server) for _ in scripts]
         server.conversation(len(scripts) - 1)
+        started = time.monotonic()
+    assert time.monotonic() - started < 2.0
     assert all(talk.is_over.is_set() for talk in server.conversations)
     assert server.errors == []
     for sock in held:

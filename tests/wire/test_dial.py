@@ -456,6 +456,7 @@ def test_a_wake_up_that_means_something_else_lets_the_dial_go_on(open_transport:
 
     with ScriptedServer(script) as server:
         open_transport(server.url)
+        assert not wakeup.wait(0.0), "what is not cleared keeps the dial from waiting at all"
 
 
 def test_a_dial_told_to_stop_before_it_began_opens_nothing(open_transport: Opener) -> None:

@@ -377,6 +377,30 @@ def test_no_reply_is_an_error_of_status_zero(script: Callable[[Conversation], No
         assert TOKEN not in str(caught.value)
 
 
+def test_a_session_that_failed_is_closed_and_not_used_again() -> None:
+    closed: list[object] = []
+
+    class Session(requests.Session):
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    made: list[requests.Session] = []
+
+    def make() -> requests.Session:
+        made.append(Session())
+        return made[-1]
+
+    with ScriptedServer(Conversation.reset, serve(b"[]")) as server, RestClient(http(server), session=make) as client:
+        with pytest.raises(RestError):
+            client.markets()
+        assert closed == made[:1]
+        client.markets()
+        client.markets()
+        assert len(made) == 2
+    assert closed == made
+
+
 def test_tls_trusts_whom_the_websocket_trusts(authority: CertificateAuthority) -> None:
     with ScriptedServer(serve(b"[]"), tls=authority.server_context()) as server:
         with RestClient(http(server), settings=RestSettings(ssl_context=authority.client_context())) as client:

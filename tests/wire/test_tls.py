@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 import time
@@ -23,7 +24,8 @@ from upbit_ws.testing import CertificateAuthority, Conversation, ScriptedServer,
 from upbit_ws.wire.connect import literal_addresses
 from upbit_ws.wire.dial import DialTarget
 from upbit_ws.wire.tls import TlsStream, check_context, default_context, is_loopback
-from upbit_ws.wire.transport import Transport
+from upbit_ws.wire.transport import Transport, TransportSettings, Upgraded
+from upbit_ws.wire.wakeup import Wakeup
 
 Opener = Callable[..., Transport]
 
@@ -276,3 +278,33 @@ def test_a_broken_record_is_reported_behind_the_good_ones_and_again(authority: C
     for _ in range(2):
         with pytest.raises(ssl.SSLError, match=r"(?i)mac|decrypt"):
             client.read()
+
+
+def test_records_that_came_with_the_handshake_are_read_without_waiting(
+    authority: CertificateAuthority, wakeup: Wakeup
+) -> None:
+    client, server, outgoing = connected_pair(authority, 1024)
+    messages = [b"%05d" % number * 25 for number in range(800)]
+    server.write(b"".join(map(server_frame, messages)))
+    client.receive(outgoing.read())
+    here, there = socket.socketpair()
+    with there:
+        here.setblocking(False)
+        transport = Transport(
+            here,
+            wakeup=wakeup,
+            clock=time.monotonic,
+            upgraded=Upgraded(),
+            settings=TransportSettings(read_size=1024),
+            tls=client,
+        )
+        got: list[bytes] = []
+        rounds = 0
+        while len(got) < len(messages):
+            assert transport.wait(0.0)[0]
+            got += transport.receive()
+            rounds += 1
+        assert got == messages
+        assert rounds > 1, "all of it fitted one buffer"
+        assert not transport.wait(0.0)[0]
+        transport.abort()

@@ -196,6 +196,7 @@ def test_a_close_is_answered_with_its_own_code_after_the_messages_before_it(
     with wire.server(script) as server:
         transport = wire.open(open_transport, server)
         messages, error = read_to_the_end(transport)
+        transport.send_text(b"nothing may follow a Close")
         transport.close(deadline=time.monotonic() + 1.0)
         assert server.conversation().is_over.wait(5.0)
         frames = server.conversation().frames
@@ -458,6 +459,20 @@ def test_closing_says_why_and_waits_for_the_answer(wire: Wire, open_transport: O
         assert server.conversation().is_over.wait(5.0)
         assert [frame.payload for frame in server.conversation().frames] == [b"[]", b"\x03\xe8done"]
     assert transport.fileno() == -1
+
+
+def test_a_peer_that_answers_and_stays_is_not_waited_for(wire: Wire, open_transport: Opener) -> None:
+    def script(talk: Conversation) -> None:
+        talk.upgrade()
+        talk.read_frame()
+        talk.send_close(1000)
+        talk.hold()
+
+    with wire.server(script) as server:
+        transport = wire.open(open_transport, server)
+        started = time.monotonic()
+        transport.close(deadline=time.monotonic() + 5.0)
+        assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.parametrize("flood", [False, True])

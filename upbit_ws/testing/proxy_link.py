@@ -76,12 +76,13 @@ class _Direction:
         size = faults.slice_size or len(data)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
+            if faults.bytes_per_second:
+                # A piece has arrived when its last byte has.
+                due += len(piece) / faults.bytes_per_second
             self._pieces.append((due, piece))
             self._held += len(piece)
             if faults.slice_size:
                 due += faults.slice_delay
-            if faults.bytes_per_second:
-                due += len(piece) / faults.bytes_per_second
         self._last_due = due if faults.slice_size or faults.bytes_per_second else max(self._last_due, now + delay)
 
     def write(self, now: float, limit: int | None) -> None:

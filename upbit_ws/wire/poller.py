@@ -50,7 +50,7 @@ class Poller:
                 continue
             # An error or a hang-up is found out by reading: POLLERR, POLLHUP and POLLNVAL count as readable.
             readable = bool(events & ~select.POLLOUT)
-            writable = bool(events & (select.POLLOUT | select.POLLERR | select.POLLHUP))
+            writable = wants_write and bool(events & (select.POLLOUT | select.POLLERR | select.POLLHUP))
         return readable, writable, woken
 
 
