@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -58,6 +60,24 @@ class Client:
                 self.connection.recv(timeout)
         received = self.connection.protocol.close_rcvd
         return received.code if received else None
+
+
+HANDSHAKE = (
+    b"GET /websocket/v1 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def lazy_reader(port: int, *objects: dict[str, Any]) -> socket.socket:
+    """A subscribed connection of which nobody reads, with little room in the kernel for what comes."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    sock.settimeout(5)
+    sock.connect(("127.0.0.1", port))
+    request = json.dumps([{"ticket": "lazy"}, *objects]).encode().ljust(126)  # the form of a frame of that length on
+    masked_by_zeros = b"\x81\xfe" + struct.pack(">H", len(request)) + bytes(4) + request
+    sock.sendall(HANDSHAKE + masked_by_zeros)
+    return sock
 
 
 def ticker(*codes: str, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
-from tests.sandbox.clients import Client
+from tests.sandbox.clients import HANDSHAKE, Client
 from upbit_ws.sandbox import Sandbox
 
 Make = Callable[..., Sandbox]
@@ -113,15 +113,11 @@ def test_nonsense_is_answered_and_the_connection_ended(exchange: Sandbox) -> Non
 
 
 def test_a_request_may_arrive_byte_by_byte_and_data_right_behind_the_handshake(exchange: Sandbox) -> None:
-    handshake = (
-        b"GET /websocket/v1 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
     ping = b"\x89\x80\0\0\0\0"
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as sock:
-        for byte in handshake[:40]:
+        for byte in HANDSHAKE[:40]:
             sock.sendall(bytes([byte]))
-        sock.sendall(handshake[40:] + ping)
+        sock.sendall(HANDSHAKE[40:] + ping)
         received = b""
         while not received.endswith(b"\x8a\x00"):
             received += sock.recv(4_096)

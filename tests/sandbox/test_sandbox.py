@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.sandbox.clients import Client, candle, orderbook, ticker, trade
+from tests.sandbox.clients import Client, candle, lazy_reader, orderbook, ticker, trade
 from upbit_ws.exceptions import InvalidArgumentError
 from upbit_ws.sandbox import Sandbox, SandboxConfig, SandboxError
 
@@ -59,13 +59,13 @@ def test_it_comes_back_on_the_same_port_with_the_same_market(exchange: Sandbox) 
     assert {row["sequential_id"] for row in rows} == {made.sequential_id, meanwhile.sequential_id}
 
 
-def test_stopping_takes_no_time_whatever_the_clients_do(make: Make, dial: Dial) -> None:
+def test_stopping_takes_no_time_whatever_the_clients_do(make: Make) -> None:
     sandbox = make(rate=2_000.0, manual=False)
-    clients = [dial(sandbox, max_queue=1, close_timeout=0.01) for _ in range(10)]
-    for client in clients:
-        client.subscribe(ticker("KRW-BTC"), orderbook("KRW-BTC"))
-    with socket.create_connection(("127.0.0.1", sandbox.port)) as half_open:
-        half_open.sendall(b"GET / HT")
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(lazy_reader(sandbox.port, ticker("KRW-BTC"), orderbook("KRW-BTC")))
+        half_a_request = stack.enter_context(socket.create_connection(("127.0.0.1", sandbox.port)))
+        half_a_request.sendall(b"GET / HT")
         begun = time.monotonic()
         sandbox.stop()
 

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
-from tests.sandbox.clients import Client, candle, orderbook, ticker, trade
+from tests.sandbox.clients import Client, candle, lazy_reader, orderbook, ticker, trade
 from upbit_ws.sandbox import Sandbox
 
 Make = Callable[..., Sandbox]
@@ -308,15 +308,18 @@ def test_a_broken_frame_is_a_protocol_error(exchange: Sandbox, client: Client) -
 
 def test_a_slow_reader_is_dropped_and_the_others_are_not(make: Make, dial: Dial) -> None:
     sandbox = make(backlog=200_000)
-    slow, quick = dial(sandbox, max_queue=1), dial(sandbox, max_queue=None)
-    for client in (slow, quick):
-        client.subscribe(orderbook("KRW-BTC"), ticker("KRW-BTC"))
-        client.next()
-    for _ in range(5_000):
-        sandbox.exchange.trade("KRW-BTC")
-        sandbox.exchange.advance(0.1)
-        if sandbox.connections == 1:
-            break
+    wanted = orderbook("KRW-BTC"), ticker("KRW-BTC")
+    quick = dial(sandbox, max_queue=None)
+    quick.subscribe(*wanted)
+    with lazy_reader(sandbox.port, *wanted):
+        while sandbox.exchange.sent("ticker", "KRW-BTC") < 2:  # both are subscribed
+            quick.so_far()
+        assert sandbox.connections == 2
+        for _ in range(5_000):
+            sandbox.exchange.trade("KRW-BTC")
+            sandbox.exchange.advance(0.1)
+            if sandbox.connections == 1:
+                break
 
     assert sandbox.connections == 1
     made = sandbox.exchange.trade("KRW-BTC")

@@ -150,7 +150,7 @@ class SandboxConfig:
     block_seconds: float = field(default=10.0, validator=seconds(above=0))
     retry_after_header: bool = field(default=False, validator=flag)
 
-    backlog: int = field(default=8 << 20, validator=whole(at_least=1))
+    backlog: int = field(default=32 << 20, validator=whole(at_least=1))
 
     @property
     def market_options(self) -> MarketOptions:

@@ -12,6 +12,7 @@ import selectors
 import socket
 import ssl
 import struct
+from contextlib import suppress
 from enum import Enum, auto
 
 from websockets.server import ServerProtocol
@@ -25,6 +26,7 @@ __all__ = ["Connection", "Stage", "WebSocketState"]
 
 _READ_SIZE = 65_536
 _WRITE_SIZE = 262_144
+_READS_BEFORE_CLOSE = 16
 _MESSAGES_A_SECOND = Limit(5)
 _MESSAGES_A_MINUTE = Limit(100, 60.0)
 _LINGER_AND_RESET = struct.pack("ii", 1, 0)
@@ -159,8 +161,7 @@ class Connection:
     def _discard_input(self) -> None:
         if isinstance(self.sock, ssl.SSLSocket):
             return
-        try:
-            while self.sock.recv(_READ_SIZE):
-                continue
-        except BlockingIOError:
-            return
+        with suppress(BlockingIOError):
+            for _ in range(_READS_BEFORE_CLOSE):
+                if not self.sock.recv(_READ_SIZE):
+                    return

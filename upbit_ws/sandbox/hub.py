@@ -49,7 +49,7 @@ class HubOptions:
     reorder_snapshots: bool = False
     stale_frames: int = 0
     list_group: int = 1
-    backlog: int = 8 << 20
+    backlog: int = 32 << 20
     plain_numbers: bool = False
     regional: bool = False
     deprecated_ticker_fields: bool = True
