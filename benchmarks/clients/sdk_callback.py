@@ -6,6 +6,7 @@ A subscriber that cannot keep up gets the newest of each ticker and order book, 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from benchmarks.clients.base import Meter, Task
 from benchmarks.clients.sdk import configure, counters
@@ -17,7 +18,7 @@ def run(task: Task) -> None:
     meter = Meter(task, extra=counters)
     counts: list[list[int]] = []
 
-    def counting() -> object:
+    def counting() -> Callable[[object], None]:
         mine = [0]  # callbacks of different subscriptions run in different threads
         counts.append(mine)
 
