@@ -5,6 +5,7 @@ from __future__ import annotations
 from upbit_ws._version import __version__
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
 from upbit_ws.client.simple_websocket_client import SimpleWebSocketClient
+from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy
 from upbit_ws.config import (
     INDONESIA,
     KOREA,
@@ -65,6 +66,7 @@ from upbit_ws.types import (
     ConnectionMetrics,
     ConnectionState,
     ConnectionStatus,
+    DataDistributionStats,
     DataType,
     Endpoint,
     GlobalManagerState,
@@ -75,6 +77,7 @@ from upbit_ws.types import (
     Retention,
     StreamKey,
     StreamType,
+    SubscriberStats,
     SubscriptionSpec,
     WireFormat,
 )
@@ -100,6 +103,7 @@ __all__ = [
     "ConnectionMetrics",
     "ConnectionState",
     "ConnectionStatus",
+    "DataDistributionStats",
     "DataPoolConfig",
     "DataTimeoutError",
     "DataType",
@@ -138,12 +142,14 @@ __all__ = [
     "StaleDataError",
     "StreamKey",
     "StreamType",
+    "SubscriberStats",
     "SubscriptionSpec",
     "TickerEvent",
     "TlsError",
     "TlsVerificationError",
     "TradeEvent",
     "UpbitWebSocketError",
+    "WebSocketClientProxy",
     "WebSocketConfig",
     "WebSocketProtocolError",
     "WireFormat",

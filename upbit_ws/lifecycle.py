@@ -24,6 +24,7 @@ __all__ = [
     "SilentCodes",
     "SlowConsumer",
     "Stale",
+    "StuckCallback",
     "Subscribed",
 ]
 
@@ -125,6 +126,16 @@ class SlowConsumer(ConnectionEvent):
     component_id: str
     subscription_id: str
     dropped: int
+
+
+@frozen
+class StuckCallback(ConnectionEvent):
+    """A callback has not returned for `seconds`; `stack` shows where it is. Others are called by a new worker."""
+
+    component_id: str
+    subscription_id: str
+    seconds: float
+    stack: str
 
 
 @frozen

@@ -13,9 +13,11 @@ __all__ = [
     "ConnectionMetrics",
     "ConnectionState",
     "ConnectionStatus",
+    "DataDistributionStats",
     "GlobalManagerState",
     "HealthStatus",
     "PerformanceMetrics",
+    "SubscriberStats",
 ]
 
 
@@ -126,3 +128,47 @@ class ConnectionMetrics:
     rtt_p99: float | None = None
     connected_seconds: float = 0.0
     last_error: str | None = None
+
+
+@frozen(kw_only=True)
+class SubscriberStats:
+    """One subscription's events: `received == delivered + conflated + dropped + queued`, exactly. Times are seconds."""
+
+    subscription_id: str
+    component_id: str
+    callback: str  # its name
+    received: int = 0
+    delivered: int = 0  # the callback was called, with whatever result
+    conflated: int = 0  # a newer one of the same stream took its place
+    dropped: int = 0  # lost for want of room, because the subscription ended, or because it did not decode
+    queued: int = 0
+    queued_highest: int = 0
+    exceptions: int = 0  # raised by the callback
+    undecodable: int = 0
+    delay_p50: float | None = None  # from receipt to call
+    delay_p99: float | None = None
+    callback_p50: float | None = None
+    callback_p99: float | None = None
+    callback_seconds: float = 0.0  # in the callback, altogether
+
+
+@frozen(kw_only=True)
+class DataDistributionStats:
+    """All events that went to callbacks, those of ended subscriptions included. The sum of `SubscriberStats` holds
+    here too."""
+
+    received: int = 0  # counted once for each subscriber
+    delivered: int = 0
+    conflated: int = 0
+    dropped: int = 0
+    queued: int = 0
+    queued_highest: int = 0  # of any one subscriber
+    exceptions: int = 0
+    undecodable: int = 0
+    published: int = 0  # counted once, however many subscribers they have
+    delay_p50: float | None = None
+    delay_p99: float | None = None
+    callback_p50: float | None = None
+    callback_p99: float | None = None
+    callback_seconds: float = 0.0
+    subscribers: tuple[SubscriberStats, ...] = ()

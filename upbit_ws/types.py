@@ -23,9 +23,11 @@ from upbit_ws.metrics import (
     ConnectionMetrics,
     ConnectionState,
     ConnectionStatus,
+    DataDistributionStats,
     GlobalManagerState,
     HealthStatus,
     PerformanceMetrics,
+    SubscriberStats,
 )
 from upbit_ws.symbols import normalize_symbols
 
@@ -39,6 +41,7 @@ __all__ = [
     "ConnectionMetrics",
     "ConnectionState",
     "ConnectionStatus",
+    "DataDistributionStats",
     "DataType",
     "Endpoint",
     "GlobalManagerState",
@@ -49,6 +52,7 @@ __all__ = [
     "Retention",
     "StreamKey",
     "StreamType",
+    "SubscriberStats",
     "SubscriptionSpec",
     "Want",
     "WireFormat",

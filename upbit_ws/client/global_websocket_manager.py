@@ -13,11 +13,15 @@ from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Final, NoReturn, Protocol
 
+from upbit_ws.client.markets import Markets
+from upbit_ws.client.observation import Observation, Observed
+from upbit_ws.client.push import Member, PushParts, PushSide
+from upbit_ws.client.reentrancy import interrupts_the_sdk
+from upbit_ws.client.subscription_options import CallbackOptions
 from upbit_ws.config import WebSocketConfig
-from upbit_ws.exceptions import ClientClosedError, ForkedProcessError, InvalidArgumentError, UpbitWebSocketError
+from upbit_ws.exceptions import ClientClosedError, ForkedProcessError, InvalidArgumentError
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.gap_filling import Gap
-from upbit_ws.protocol.slots import Entry, Slot
 from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
 from upbit_ws.runtime.recovery import Recovery, RecoveryParts
@@ -25,21 +29,24 @@ from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry
 from upbit_ws.shared.data_pool_manager import DataPoolManager, RejectedPayload
+from upbit_ws.shared.fanout_hub import FanoutHub
 from upbit_ws.shared.gap_ledger import GapLedger
 from upbit_ws.shared.locks import make_lock
-from upbit_ws.shared.market_directory import MarketDirectory
-from upbit_ws.shared.metrics import PerformanceMeter, Totals
+from upbit_ws.shared.subscriber import Callback
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
+from upbit_ws.symbols import is_pattern
 from upbit_ws.types import (
     ConnectionMetrics,
     ConnectionState,
     ConnectionStatus,
+    DataDistributionStats,
     Endpoint,
     GlobalManagerState,
     HealthStatus,
     PerformanceMetrics,
     StreamKey,
+    SubscriptionSpec,
     Want,
 )
 from upbit_ws.wire.rest import RestClient, RestSettings
@@ -50,9 +57,8 @@ _EVENTS_KEPT: Final = 256
 _CLOSE_BUDGET: Final = 1.0
 #: A REST call that would have to wait longer than this (seconds) for its turn is refused instead.
 _REST_PATIENCE: Final = 60.0
-#: How often the list of markets is fetched while a pattern is registered, and how soon again after a failure (seconds).
-_MARKETS_INTERVAL: Final = 60.0
-_MARKETS_RETRY: Final = 2.0
+#: Of the budget of `close`, what is kept for callbacks that are running (seconds).
+_CALLBACK_GRACE: Final = 0.2
 
 
 class Component(Protocol):
@@ -85,20 +91,11 @@ class GlobalWebSocketManager:
         self.pool = DataPoolManager()
         self.subscriptions = SubscriptionStateManager(clock=clock)
         self.limiter = UpbitRateLimiter(self.config.rate_limit)
+        self._markets_budget = RestBudget(self.limiter, clock, time.time, _REST_PATIENCE)
+        self._markets = Markets(lambda: self._make_rest_client(self._markets_budget), clock, self._markets_changed)
+        self._push = self._make_push()
         self._gaps = GapLedger()
-        self._recovery = Recovery(
-            RecoveryParts(
-                config=self.config.recovery,
-                clock=clock,
-                wall=time.time,
-                pool=self.pool,
-                ledger=self._gaps,
-                rest=self._make_rest_client,
-                budget=RestBudget(self.limiter, clock, time.time, _REST_PATIENCE),
-                publish=self._publish,
-                deliver=self._deliver,
-            )
-        )
+        self._recovery = self._make_recovery()
         self._connections = Connections(
             SharedParts(
                 config=self.config,
@@ -112,19 +109,15 @@ class GlobalWebSocketManager:
             )
         )
         self._components: ComponentRegistry[Component] = ComponentRegistry()
-        self._markets = MarketDirectory()
-        self._markets_budget = RestBudget(self.limiter, clock, time.time, _REST_PATIENCE)
         #: Guards the life cycle: state, owners, monitors.
         self._lock = make_lock("manager", 5)
         self._owners: dict[int, Hashable] = {}
         self._state = GlobalManagerState.IDLE
         self._started_at: float | None = None
-        self._monitors = self._make_monitors()
-        self._meter = PerformanceMeter(clock())
         self._events: deque[ConnectionEvent] = deque(maxlen=_EVENTS_KEPT)
-        self._swept = 0
-        self._health = HealthStatus(is_healthy=True, state=self._state)
-        self._performance = PerformanceMetrics()
+        self._observation = self._make_observation()
+        self._monitors = self._make_monitors()
+        self._is_close_asked_for = False
         self._pid = os.getpid()
         self._is_abandoned = False
 
@@ -145,24 +138,32 @@ class GlobalWebSocketManager:
     # -- components ---------------------------------------------------------------------------------------------------
 
     def register_component(self, component: Component) -> int:
-        """Enter a component; the token stands for it. One of the same name that is still open loses its place to it."""
+        """Enter a component; the token stands for it. An open one of the same kind and name loses its place to it."""
         self.check_usable()
         self._sweep()
-        registration = self._components.register(component.component_id, component)
-        owner: Hashable = (type(component).__name__, component.component_id)
+        owner = type(component).__name__, component.component_id
+        registration = self._components.register("/".join(owner), component)
+        token, previous = registration.token, registration.previous_token
         with self._lock:
-            self._owners[registration.token] = owner
-            if registration.previous_token is not None:
-                previous_owner = self._owners.pop(registration.previous_token, None)
-                if previous_owner is not None:
-                    self._owners[registration.token] = previous_owner
-        if registration.previous is not None and registration.previous_token is not None:
-            self._components.unregister(registration.previous_token)
+            self._owners[token] = owner
+            if previous is not None and (inherited := self._owners.pop(previous, None)) is not None:
+                self._owners[token] = inherited
+        if registration.previous is not None and previous is not None:
+            self._components.unregister(previous)
+            self._push.bequeath(previous, token)
             registration.previous.supersede()
-        return registration.token
+        return token
 
     def unregister_component(self, token: int) -> None:
-        """A component was closed: what only it wanted is wanted no more."""
+        """A component was closed: what only it wanted is wanted no more.
+
+        From a signal handler or a finalizer only its callbacks end at once, and the clean-up thread does the rest.
+        """
+        if interrupts_the_sdk():
+            self._push.hush(token)
+            self._components.mark_gone(token)
+            self._monitors["cleanup"].kick()
+            return
         self._components.unregister(token)
         self._drop(token)
 
@@ -178,7 +179,7 @@ class GlobalWebSocketManager:
         endpoints = self.subscriptions.set_wants(owner, wants)
         self._admit_and_wake(endpoints)
         if patterns:
-            self._monitors["markets"].start(at_once=True)
+            self._markets.follow()
 
     def _admit_and_wake(self, endpoints: Iterable[Endpoint]) -> None:
         for endpoint in (changed := list(endpoints)):
@@ -186,11 +187,15 @@ class GlobalWebSocketManager:
             asked = self.subscriptions.asked(endpoint)
             if asked is not None:
                 self.pool.admit(endpoint, asked.keys, version)
-        self._connections.wake(changed)
+        self._wake(changed)
+
+    def _wake(self, endpoints: Iterable[Endpoint]) -> None:
+        self._connections.wake(endpoints)
 
     def _drop(self, token: int) -> None:
         with self._lock:
             owner = self._owners.pop(token, None)
+        self._push.end(token)
         if owner is not None:
             self._admit_and_wake(self.subscriptions.drop_owner(owner))
 
@@ -199,8 +204,43 @@ class GlobalWebSocketManager:
         gone = self._components.sweep()
         for token in gone:
             self._drop(token)
-        self._swept += len(gone)
-        return len(gone)
+        self._observation.swept += len(gone)
+        return len(gone) + self._push.sweep()
+
+    # -- callbacks ----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, member: Member, spec: SubscriptionSpec, callback: Callback, options: CallbackOptions) -> str:
+        """Begin to call back with events, for a proxy; the id of the subscription."""
+        self.check_usable()
+        self._become_active()
+        self._sweep()
+        if any(is_pattern(symbol) for symbol in spec.symbols):
+            self._markets.follow()
+        return self._push.subscribe(member, spec, callback, options)
+
+    def unsubscribe(self, subscription_id: str) -> bool:
+        """End a subscription or a listener; False where there is none of that id."""
+        self._sweep()
+        return self._push.unsubscribe(subscription_id)
+
+    def listen(self, member: Member, callback: Callback) -> str:
+        """Begin to call back with events in the life of connections; an id for `unsubscribe`."""
+        self.check_usable()
+        self._become_active()
+        return self._push.listen(member, callback)
+
+    def subscriptions_of(self, token: int) -> tuple[str, ...]:
+        """The ids of a component's subscriptions with callbacks, oldest first."""
+        return self._push.subscriptions_of(token)
+
+    @property
+    def hub(self) -> FanoutHub:
+        """Where events for callbacks are handed in (`hub.publish`) and counted (`hub.statistics`)."""
+        return self._push.hub
+
+    def get_distribution_stats(self) -> DataDistributionStats:
+        """What became of all events that went to callbacks, now."""
+        return self._push.hub.statistics()
 
     # -- patterns -----------------------------------------------------------------------------------------------------
 
@@ -215,20 +255,13 @@ class GlobalWebSocketManager:
 
     def wait_for_markets(self, patterns: Collection[str], deadline: float) -> bool:
         """Block until the list of markets is known, if a pattern needs it, at most until `deadline`."""
-        return not patterns or self._markets.wait_known(deadline, self.clock)
+        return self._markets.wait_known(patterns, deadline)
 
-    def _follow_markets(self) -> float | None:
-        try:
-            with self._make_rest_client(self._markets_budget) as rest:
-                codes = [str(market["market"]) for market in rest.markets()]
-        except UpbitWebSocketError as error:
-            self._markets.failed(str(error))
-            return _MARKETS_RETRY
-        if self._markets.replace(codes):
-            for component in self._components.alive():
-                component.refresh_patterns()
-            self.pool.wake_all()
-        return None
+    def _markets_changed(self) -> None:
+        for component in self._components.alive():
+            component.refresh_patterns()
+        self._push.refresh()
+        self.pool.wake_all()
 
     def _make_rest_client(self, budget: RestBudget) -> RestClient:
         """A client for the REST calls of one thread."""
@@ -253,7 +286,8 @@ class GlobalWebSocketManager:
     @property
     def is_over(self) -> bool:
         """Whether it was closed, or belongs to another process."""
-        return self._is_abandoned or self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED)
+        is_closing = self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED)
+        return self._is_abandoned or self._is_close_asked_for or is_closing
 
     @property
     def uptime_seconds(self) -> float:
@@ -263,23 +297,27 @@ class GlobalWebSocketManager:
     @property
     def background_tasks(self) -> dict[str, bool]:
         """The names of the background threads, and whether each runs."""
-        tasks = {monitor.name: monitor.is_alive for monitor in self._monitors.values() if monitor.thread is not None}
-        for client in self._connections.all():
-            if client.thread is not None:
-                tasks[client.thread.name] = client.thread.is_alive()
-        return tasks
+        threads = [client.thread for client in self._connections.all()]
+        threads += [monitor.thread for monitor in self._monitors.values()]
+        tasks = {thread.name: thread.is_alive() for thread in threads if thread is not None}
+        return tasks | {thread.name: thread.is_alive() for thread in self._push.workers.threads()}
 
     def get_health_status(self) -> HealthStatus:
         """The result of the last health round (every 30 s by default)."""
-        return self._health
+        return self._observation.health
 
     def get_performance_metrics(self) -> PerformanceMetrics:
         """The figures of the last metrics round (every 10 s by default)."""
-        return self._performance
+        return self._observation.performance
 
     def get_connection_metrics(self) -> tuple[ConnectionMetrics, ...]:
         """The counters of each connection, now."""
         return self._connections.metrics()
+
+    def rotate(self) -> None:
+        """Replace every connection by a new one, without a gap: the new one delivers before the old one is closed."""
+        self.check_usable()
+        self._connections.rotate()
 
     def connection_statuses(self) -> tuple[ConnectionStatus, ...]:
         """What may be believed of each connection, now."""
@@ -302,17 +340,58 @@ class GlobalWebSocketManager:
         error = self._connections.last_error()
         if error is not None:
             return f"last connection error: {error}"
-        if self._markets.last_error is not None and self._markets.version == 0:
-            return f"the list of markets could not be fetched: {self._markets.last_error}"
+        if self._markets.trouble is not None:
+            return f"the list of markets could not be fetched: {self._markets.trouble}"
         if any(status.state is ConnectionState.CONNECTED for status in self.connection_statuses()):
             return "connected, but the exchange sent nothing for it: is the code spelt right and listed?"
         return "not connected yet"
 
     def _publish(self, event: ConnectionEvent) -> None:
         self._events.append(event)
+        self._push.announce(event)
 
-    def _deliver(self, deliveries: list[tuple[Slot, Entry]]) -> None:
-        """Nobody watches yet: callbacks come with the proxy."""
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _make_push(self) -> PushSide:
+        return PushSide(
+            PushParts(
+                config=self.config.backpressure,
+                clock=self.clock,
+                pool=self.pool,
+                subscriptions=self.subscriptions,
+                wake=self._wake,
+                expand=self._markets.expand,
+                publish=self._publish,
+            )
+        )
+
+    def _make_recovery(self) -> Recovery:
+        return Recovery(
+            RecoveryParts(
+                config=self.config.recovery,
+                clock=self.clock,
+                wall=time.time,
+                pool=self.pool,
+                ledger=self._gaps,
+                rest=self._make_rest_client,
+                budget=RestBudget(self.limiter, self.clock, time.time, _REST_PATIENCE),
+                publish=self._publish,
+                deliver=self._push.deliver,
+            )
+        )
+
+    def _make_observation(self) -> Observation:
+        return Observation(
+            Observed(
+                clock=self.clock,
+                pool=self.pool,
+                connections=self._connections,
+                push=self._push,
+                state=lambda: self._state,
+                components=lambda: len(self._components),
+                background_tasks=lambda: self.background_tasks,
+            )
+        )
 
     # -- monitors -----------------------------------------------------------------------------------------------------
 
@@ -320,42 +399,19 @@ class GlobalWebSocketManager:
         intervals = self.config.monitoring
         return {
             "health": Monitor("upbit-ws-health", intervals.health_interval, self._check_health),
-            "metrics": Monitor("upbit-ws-metrics", intervals.metrics_interval, self._measure),
+            "metrics": Monitor("upbit-ws-metrics", intervals.metrics_interval, self._observation.measure),
             "cleanup": Monitor("upbit-ws-cleanup", intervals.cleanup_interval, self._clean_up),
-            "markets": Monitor("upbit-ws-markets", _MARKETS_INTERVAL, self._follow_markets),
+            "markets": self._markets.monitor,
         }
 
     def _check_health(self) -> None:
         self._sweep()
-        statuses = self.connection_statuses()
-        tasks = self.background_tasks
-        is_healthy = all(tasks.values()) and all(
-            status.state in (ConnectionState.CONNECTED, ConnectionState.DISCONNECTED) and not status.suspected_mute
-            for status in statuses
-        )
-        self._health = HealthStatus(
-            is_healthy=is_healthy,
-            state=self._state,
-            connections=statuses,
-            components=len(self._components),
-            dead_components_swept=self._swept,
-            background_tasks=tasks,
-            checked_at=self.clock(),
-        )
-
-    def _measure(self) -> None:
-        counters = self.pool.counters()
-        totals = Totals(
-            messages=counters.messages,
-            decode_errors=counters.undecodable,
-            stale_dropped=counters.stale,
-            duplicates=counters.duplicates,
-            out_of_order=counters.older,
-            events={data_type.value: taken for data_type, taken in self.pool.taken_by_type().items()},
-        )
-        self._performance = self._meter.measure(totals, self._connections.meters(), self.clock())
+        self._observation.check_health()
 
     def _clean_up(self) -> None:
+        if self._is_close_asked_for:
+            self.close()
+            return
         self._sweep()
         self._connections.wake(self.subscriptions.parole())
 
@@ -370,7 +426,7 @@ class GlobalWebSocketManager:
         """
         if self._is_abandoned:
             raise ForkedProcessError("manager", owner_pid=self._pid, current_pid=os.getpid())
-        if self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED):
+        if self.is_over:
             raise ClientClosedError("manager")
 
     def _become_active(self) -> None:
@@ -385,6 +441,10 @@ class GlobalWebSocketManager:
 
     def close(self, timeout: float = _CLOSE_BUDGET) -> None:
         """Say goodbye to the exchange and end all threads, within `timeout` seconds. Idempotent, from any thread."""
+        if interrupts_the_sdk():
+            self._is_close_asked_for = True
+            self._monitors["cleanup"].kick()
+            return
         with self._lock:
             if self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED) or self._is_abandoned:
                 return
@@ -396,16 +456,19 @@ class GlobalWebSocketManager:
         self._markets_budget.stop()
         self.pool.wake_all()
         self._markets.wake_all()
-        deadline = self.clock() + timeout
-        for thread in self._threads():
-            if thread is not threading.current_thread():
-                thread.join(max(deadline - self.clock(), 0.0))
-        self._state = GlobalManagerState.CLOSED
-
-    def _threads(self) -> list[threading.Thread]:
+        deadline = self.clock() + timeout - _CALLBACK_GRACE
         threads = [client.thread for client in self._connections.all()]
         threads += [self._recovery.thread, *(monitor.thread for monitor in self._monitors.values())]
-        return [thread for thread in threads if thread is not None]
+        self._join(threads, deadline)
+        # Now that the last announcements are made, the callback threads. One that is in user code may stay there.
+        self._push.workers.stop()
+        self._join(self._push.workers.threads(), self.clock() + _CALLBACK_GRACE)
+        self._state = GlobalManagerState.CLOSED
+
+    def _join(self, threads: Iterable[threading.Thread | None], deadline: float) -> None:
+        for thread in threads:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(max(deadline - self.clock(), 0.0))
 
     def abandon_after_fork(self) -> None:
         """In a forked child: this manager is dead here. Takes no lock: another thread may have held it at the fork."""

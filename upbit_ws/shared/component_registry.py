@@ -75,6 +75,10 @@ class ComponentRegistry(Generic[T]):
         with self._lock:
             return self._forget_locked(token)
 
+    def mark_gone(self, token: int) -> None:
+        """Have the next `sweep` report this component as if it had been collected. Takes no lock."""
+        self._gone.append(token)
+
     def sweep(self) -> list[int]:
         """The tokens of components that were collected since the last sweep, each once. Closed ones do not count."""
         # What is appended meanwhile is for the next sweep; nobody else takes from the left.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from queue import Empty, SimpleQueue
 
 __all__ = ["Signal", "Waiter"]
 
@@ -32,19 +33,27 @@ class Waiter:
 
 
 class Signal:
-    """Tells a background thread to look again or to stop. Safe from signal handlers and finalizers of other threads."""
+    """Tells a background thread to look again or to stop. Safe from signal handlers and finalizers of any thread.
 
-    __slots__ = ("_event",)
+    An `Event` is not: it holds a lock inside, which a handler may find held by the very thread that it interrupts.
+    Putting into a `SimpleQueue` is one uninterruptible step.
+    """
+
+    __slots__ = ("_queue",)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._queue: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
         """Wake the thread that waits, now or when it next does."""
-        self._event.set()
+        self._queue.put(None)
 
     def wait(self, timeout: float | None) -> bool:
         """Block until set, at most `timeout` seconds; the signal is taken back. True where it was set."""
-        was_set = self._event.wait(timeout)
-        self._event.clear()
-        return was_set
+        try:
+            self._queue.get(timeout=timeout)
+        except Empty:
+            return False
+        while not self._queue.empty():
+            self._queue.get()
+        return True
