@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Final, NoReturn, Protocol
 
 from upbit_ws.client.markets import Markets
@@ -19,9 +19,16 @@ from upbit_ws.client.push import Member, PushParts, PushSide
 from upbit_ws.client.reentrancy import interrupts_the_sdk
 from upbit_ws.client.subscription_options import CallbackOptions
 from upbit_ws.config import WebSocketConfig
-from upbit_ws.exceptions import ClientClosedError, ForkedProcessError, InvalidArgumentError
+from upbit_ws.exceptions import (
+    ClientClosedError,
+    DataTimeoutError,
+    ForkedProcessError,
+    InvalidArgumentError,
+    RequestRejectedError,
+)
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.gap_filling import Gap
+from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
 from upbit_ws.runtime.recovery import Recovery, RecoveryParts
@@ -206,6 +213,35 @@ class GlobalWebSocketManager:
             self._drop(token)
         self._observation.swept += len(gone)
         return len(gone) + self._push.sweep()
+
+    def refusals(self, token: int) -> Mapping[StreamKey, RequestRejectedError]:
+        """What of the wants of a component the exchange refuses, and how it put it."""
+        with self._lock:
+            owner = self._owners.get(token)
+        return {} if owner is None else self.subscriptions.rejections(owner)
+
+    def list_subscriptions(self, endpoint: Endpoint = Endpoint.PUBLIC, *, timeout: float = 5.0) -> SubscriptionList:
+        """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
+
+        The question counts as one message against the rate limit, and waits for its turn. Without a connection nothing
+        is subscribed, and the list is empty.
+
+        Raises:
+            DataTimeoutError: no answer within `timeout` seconds.
+            ClientClosedError: the manager was closed.
+        """
+        subscriptions, deadline = self.subscriptions, self.clock() + timeout
+        before = subscriptions.ask_listing(endpoint)
+        while subscriptions.listings(endpoint) == before:
+            self.check_usable()
+            left = deadline - self.clock()
+            if subscriptions.wanted(endpoint) is None:
+                return SubscriptionList("", frozenset())
+            if left <= 0:
+                raise DataTimeoutError((), timeout=timeout, reason="the exchange did not say what is subscribed")
+            self._connections.wake((endpoint,))
+            self.pool.wait((), lambda: subscriptions.listings(endpoint) != before, min(left, 1.0))
+        return subscriptions.listed(endpoint) or SubscriptionList("", frozenset())
 
     # -- callbacks ----------------------------------------------------------------------------------------------------
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
 from upbit_ws.client.pulling import Puller, check_limit, check_seconds
 from upbit_ws.client.selection import Chosen, Selection
 from upbit_ws.events import Event, OrderbookEvent
-from upbit_ws.exceptions import ClientClosedError, DataTimeoutError
-from upbit_ws.types import DataType
+from upbit_ws.exceptions import ClientClosedError, DataTimeoutError, RequestRejectedError
+from upbit_ws.types import DataType, StreamKey
 
 __all__ = ["PullBase"]
 
@@ -20,19 +20,29 @@ _E = TypeVar("_E", bound=Event)
 class PullBase:
     """The inside of a pull client."""
 
+    _owner: int
+
     def __init__(self, component_id: str, manager: GlobalWebSocketManager) -> None:
         self.component_id = component_id
         self._manager = manager
         self._selection = Selection(component_id, manager)
         self._is_closed = False
         self._puller = Puller(
-            manager.pool, manager.config.data_pool, manager.clock, self._check_open, manager.why_nothing_came
+            manager.pool,
+            manager.config.data_pool,
+            manager.clock,
+            self._check_open,
+            manager.why_nothing_came,
+            self._refusals,
         )
 
     def _check_open(self) -> None:
         self._manager.check_usable()
         if self._is_closed:
             raise ClientClosedError(f"client {self.component_id!r}")
+
+    def _refusals(self) -> Mapping[StreamKey, RequestRejectedError]:
+        return self._manager.refusals(self._owner)
 
     def _deadline(self, timeout: float | None) -> float:
         return self._manager.clock() + (self._manager.config.data_pool.timeout if timeout is None else timeout)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, StaleDataError
+from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, RequestRejectedError, StaleDataError
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.types import Reading, StreamKey
 
@@ -45,18 +45,21 @@ class Puller:
         clock: Callable[[], float],
         check_open: Callable[[], None],
         why_nothing_came: Callable[[], str],
+        refusals: Callable[[], Mapping[StreamKey, RequestRejectedError]],
     ) -> None:
         self._pool = pool
         self._config = config
         self._clock = clock
         self._check_open = check_open
         self._why_nothing_came = why_nothing_came
+        self._refusals = refusals
 
     def require(self, slots: Sequence[Slot], timeout: float | None, max_age: float | None) -> None:
         """Return when every slot has a value that can be vouched for.
 
         Raises:
             DataTimeoutError: some slot has had no value within `timeout`.
+            RequestRejectedError: the exchange refuses what was registered for some slot.
             StaleDataError: a value is older than `max_age` allows.
         """
         if any(slot.current is None for slot in slots):
@@ -68,18 +71,32 @@ class Puller:
     def _wait_for_first(self, slots: Sequence[Slot], timeout: float | None) -> None:
         seconds = self._config.timeout if timeout is None else timeout
         deadline = self._clock() + seconds
-        missing = self.wait_until_delivered(slots, deadline)
+        missing = self.wait_until_delivered(slots, deadline, self.check_refused)
         if missing:
             received = tuple(slot.key for slot in slots if slot.current is not None)
             raise DataTimeoutError(
                 tuple(slot.key for slot in missing), received, timeout=seconds, reason=self._why_nothing_came()
             )
 
-    def wait_until_delivered(self, slots: Sequence[Slot], deadline: float) -> list[Slot]:
-        """Block until every slot has a value or the deadline is over. The slots that have none."""
+    def check_refused(self, slots: Sequence[Slot]) -> None:
+        """Raise the exchange's refusal of one of these, where there is one (`RequestRejectedError`)."""
+        refusals = self._refusals()
+        for slot in slots:
+            if slot.key in refusals:
+                raise refusals[slot.key]
+
+    def wait_until_delivered(
+        self, slots: Sequence[Slot], deadline: float, check: Callable[[Sequence[Slot]], None] | None = None
+    ) -> list[Slot]:
+        """Block until every slot has a value or the deadline is over. The slots that have none.
+
+        `check` is called with these at first and each time that the thread is woken, and may raise.
+        """
         missing = [slot for slot in slots if slot.current is None]
         while missing:
             self._check_open()
+            if check is not None:
+                check(missing)
             left = deadline - self._clock()
             if left <= 0:
                 break

@@ -169,6 +169,7 @@ class SimpleWebSocketClient(MarketPulls):
         Raises:
             DataTimeoutError: nothing came within `timeout` seconds (None as configured).
             NotSubscribedError: this client did not register it.
+            RequestRejectedError: the exchange refuses it.
         """
         self._check_open()
         check_seconds("timeout", timeout)
@@ -179,6 +180,7 @@ class SimpleWebSocketClient(MarketPulls):
             left = deadline - self._manager.clock()
             if left <= 0:
                 raise DataTimeoutError([slot.key], timeout=timeout, reason=self._manager.why_nothing_came())
+            self._puller.check_refused((slot,))
             self._manager.pool.wait((slot,), lambda: slot.revision != start, left)
             self._check_open()
         found = self._manager.pool.event(slot)

@@ -51,6 +51,10 @@ class EndpointSubscriptions:
         """Streams that delivered on the present connection."""
         self.listed: SubscriptionList | None = None
         """What the exchange says is subscribed, when it was asked."""
+        self.listings = 0
+        """How many times it said so."""
+        self.is_listing_due = False
+        """It is to be asked."""
         self.rejected: dict[StreamKey, Rejection] = {}
         self.isolation: Isolation | None = None
         self._entries: dict[StreamKey, Want] = {}
@@ -126,6 +130,16 @@ class EndpointSubscriptions:
         # snapshots come soon enough to tell; for the others `settle` waits until an error frame would have come.
         witnesses = attempt.suspects[-1] & delivered
         return any(want.snapshot for want in sent if want.key in witnesses) and self._accept(attempt)
+
+    def take_listing(self, listed: SubscriptionList) -> None:
+        """The exchange said what is subscribed.
+
+        That confirms streams that have no snapshot, which may be silent for long. The others are confirmed by data
+        alone: a list names misspelt codes as well.
+        """
+        self.listed = listed
+        self.listings += 1
+        self.confirmed |= {want.key for want in self.sent or () if not want.snapshot and want.key in listed.keys}
 
     def disconnected(self) -> None:
         """The connection is gone, and with it everything sent and confirmed."""

@@ -13,13 +13,14 @@ from typing import Any, Final
 from attrs import frozen
 
 from upbit_ws.config import WebSocketConfig
-from upbit_ws.exceptions import ConnectionLostError
+from upbit_ws.exceptions import ConnectionLostError, PayloadError
 from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
 from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
+from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.metrics import ConnectionMeter
@@ -94,6 +95,7 @@ class Session:
         self._sent: Plan | None = None
         self._seen_version = -1
         self._send_at = _NEVER
+        self._list_at = _NEVER
         self._report_silent_at = _NEVER
         self._is_resend_due = False
         self._confirm_at = _NEVER
@@ -195,6 +197,12 @@ class Session:
             self._parts.subscriptions.reject(self._parts.endpoint, name, message)
             self._parts.publish(RequestRejected(self._parts.endpoint, now, name, message))
             self._parts.pool.wake_all()
+        elif "method" in control or "mthd" in control:
+            try:
+                self._parts.subscriptions.take_listing(self._parts.endpoint, control)
+            except PayloadError as problem:
+                logger.warning("! %s list of subscriptions not understood: %s", self._parts.endpoint, problem)
+            self._parts.pool.wake_all()
 
     # -- what is due by the clock --------------------------------------------------------------------------------------
 
@@ -208,10 +216,16 @@ class Session:
         if now >= self._confirm_at:
             self._confirm(now)
         self._follow_wanted(now)
+        self._follow_listing(now)
         if now >= self._report_silent_at:
             self._report_silent(now)
         return min(
-            self._liveness.next_deadline(), self._send_at, self._confirm_at, self._report_silent_at, self.renew_at
+            self._liveness.next_deadline(),
+            self._send_at,
+            self._list_at,
+            self._confirm_at,
+            self._report_silent_at,
+            self.renew_at,
         )
 
     def _tick_liveness(self, now: float) -> None:
@@ -269,6 +283,23 @@ class Session:
             parts.pool.trust(self.epoch)
         parts.publish(Subscribed(parts.endpoint, now, self.epoch, len(plan.keys)))
 
+    def _follow_listing(self, now: float) -> None:
+        """Ask the exchange what is subscribed, where somebody wants to know. It counts as a message like any other."""
+        self._list_at = _NEVER
+        subscriptions, endpoint = self._parts.subscriptions, self._parts.endpoint
+        if self._sent is None or not subscriptions.is_listing_due(endpoint):
+            return
+        wait = self._messages.reserve(now)
+        if wait > 0:
+            self._list_at = now + wait
+            return
+        # In the format in use: another one would change that of the running streams.
+        wire_format = self._parts.config.connection.wire_format
+        self.transport.send_text(list_subscriptions_request(str(uuid.uuid4()), wire_format))
+        self.transport.flush()
+        self._parts.meter.request()
+        subscriptions.mark_listing_sent(endpoint)
+
     def _confirm(self, now: float) -> None:
         """Tell the subscriptions which streams have delivered, and go on with a search for a refused one."""
         parts = self._parts
@@ -312,9 +343,7 @@ class Session:
         if self._sent is None:
             return ()
         pool = self._parts.pool
-        return tuple(
-            key for key in self._sent.keys if key.data_type.has_snapshot and not pool.has_delivered(key, self.epoch)
-        )
+        return tuple(want.key for want in self._sent if want.snapshot and not pool.has_delivered(want.key, self.epoch))
 
 
 def _error_of(error: object) -> tuple[str, str]:

@@ -141,11 +141,32 @@ class SubscriptionStateManager:
         with self._lock:
             self._states[endpoint].disconnected()
 
+    def ask_listing(self, endpoint: Endpoint) -> int:
+        """Have the connection ask the exchange what is subscribed. Returns `listings` as of now, which the answer
+        changes."""
+        with self._lock:
+            state = self._states[endpoint]
+            state.is_listing_due = True
+            return state.listings
+
+    def is_listing_due(self, endpoint: Endpoint) -> bool:
+        """Whether somebody wants to know what is subscribed. Takes no lock."""
+        return self._states[endpoint].is_listing_due
+
+    def mark_listing_sent(self, endpoint: Endpoint) -> None:
+        """`LIST_SUBSCRIPTIONS` was handed to the socket."""
+        with self._lock:
+            self._states[endpoint].is_listing_due = False
+
+    def listings(self, endpoint: Endpoint) -> int:
+        """How many answers to `LIST_SUBSCRIPTIONS` came so far. Takes no lock."""
+        return self._states[endpoint].listings
+
     def take_listing(self, endpoint: Endpoint, message: Mapping[str, Any]) -> SubscriptionList:
         """The exchange answered `LIST_SUBSCRIPTIONS` (`PayloadError` when it did not): keep it for `listed`."""
         listed = parse_subscription_list(message)
         with self._lock:
-            self._states[endpoint].listed = listed
+            self._states[endpoint].take_listing(listed)
         return listed
 
     def listed(self, endpoint: Endpoint) -> SubscriptionList | None:
