@@ -50,7 +50,7 @@ class Import:
         return any(f"{self.dotted}.".startswith(f"{module}.") for module in modules)
 
 
-@frozen
+@frozen(eq=False)
 class Module:
     """One source file."""
 
@@ -70,8 +70,12 @@ class Module:
             return parts[0]
         return FACE if parts == ("__init__.py",) else VOCABULARY
 
-    def imports(self) -> Iterator[Import]:
+    @cache  # noqa: B019 - the modules live as long as the tests
+    def imports(self) -> tuple[Import, ...]:
         """Every import statement, those inside functions included; relative ones are made absolute."""
+        return tuple(self._imports())
+
+    def _imports(self) -> Iterator[Import]:
         for_types = {id(inner) for block in _type_checking_blocks(self.tree) for inner in ast.walk(block)}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -83,9 +87,13 @@ class Module:
                     local = alias.asname or alias.name
                     yield Import(self._absolute(node), alias.name, local, node.lineno, id(node) in for_types)
 
-    def calls(self) -> Iterator[tuple[str, int]]:
+    @cache  # noqa: B019
+    def calls(self) -> tuple[tuple[str, int], ...]:
         """Every call by its dotted name as the imports resolve it: `Lock()` after `from threading import Lock` is
         `threading.Lock`. What is called on a value keeps the value's name: `self._clock`."""
+        return tuple(self._calls())
+
+    def _calls(self) -> Iterator[tuple[str, int]]:
         # `import a.b` binds `a`, but `import a.b as c` binds the inner module.
         known = {
             found.alias: found.alias if found.module.startswith(f"{found.alias}.") and not found.name else found.dotted

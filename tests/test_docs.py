@@ -21,7 +21,7 @@ def first_column(title: str) -> set[str]:
 
 
 def first_arguments(module: Module, function: str) -> set[str]:
-    """The texts given as first argument to a function; the changing part of an f-string becomes `<endpoint>`."""
+    """The texts given as first argument to a function; what an f-string puts in stands in brackets: `<endpoint>`."""
     found = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == function and node.args:
@@ -29,9 +29,15 @@ def first_arguments(module: Module, function: str) -> set[str]:
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 found.add(first.value)
             elif isinstance(first, ast.JoinedStr):
-                parts = (part.value if isinstance(part, ast.Constant) else "<endpoint>" for part in first.values)
-                found.add("".join(str(part) for part in parts))
+                found.add("".join(_part(part) for part in first.values))
     return found
+
+
+def _part(part: ast.expr) -> str:
+    if isinstance(part, ast.FormattedValue):
+        return f"<{ast.unparse(part.value).split('.')[-1]}>"
+    assert isinstance(part, ast.Constant)
+    return str(part.value)
 
 
 def test_every_lock_is_in_the_table_and_no_other() -> None:
@@ -40,7 +46,9 @@ def test_every_lock_is_in_the_table_and_no_other() -> None:
 
 def test_every_thread_is_in_the_table_and_no_other() -> None:
     own = [module for module in modules() if module.folder not in ("sandbox", "testing")]
-    named = {name for module in own for call in ("spawn", "Monitor") for name in first_arguments(module, call)}
+    named = {
+        name for module in own for call in ("spawn", "Monitor", "Successor") for name in first_arguments(module, call)
+    }
 
     assert first_column("Threads") == named
 

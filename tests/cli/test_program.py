@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import frozen
 
 from tests.process import PythonRunner
 from upbit_ws import __version__
+from upbit_ws.cli import main
 
 if TYPE_CHECKING:
     from upbit_ws.sandbox import Sandbox
@@ -22,22 +24,34 @@ COMMAND = ["-m", "upbit_ws.cli"]
 NOWHERE = "http://127.0.0.1:1"
 
 
+@frozen
+class Done:
+    """What one run left."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+Run = Callable[..., Done]
+
+
 @pytest.fixture
-def upbit_ws(run_python: PythonRunner) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return run_python([*COMMAND, *arguments], **environment)
+def upbit_ws(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command inside the test; a captured output is no terminal, so it prints lines."""
+
+    def run(*arguments: str) -> Done:
+        status = main(arguments)
+        return Done(*capsys.readouterr(), status)
 
     return run
-
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def rows(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def assert_one_line_error(done: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
+def assert_one_line_error(done: Done | subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
     assert done.returncode == status
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -46,8 +60,8 @@ def assert_one_line_error(done: subprocess.CompletedProcess[str], status: int, *
         assert part.lower() in line.lower()
 
 
-def test_the_demo_in_a_pipe_prints_moving_prices_and_ends_by_itself(upbit_ws: Run) -> None:
-    done = upbit_ws("demo", "--seconds", "3")
+def test_the_demo_in_a_pipe_prints_moving_prices_and_ends_by_itself(run_python: PythonRunner) -> None:
+    done = run_python([*COMMAND, "demo", "--seconds", "3"])
 
     assert (done.stderr, done.returncode) == ("", 0)
     prices = defaultdict(set)
@@ -86,8 +100,10 @@ def test_watching_each_type_in_each_format(
     assert all(set(row) >= fields for row in rows(done.stdout))
 
 
-def test_the_host_comes_from_the_environment(sandbox: Sandbox, upbit_ws: Run) -> None:
-    assert rows(upbit_ws("watch", "KRW-BTC", "--seconds", "1", UPBIT_BASE_URL=sandbox.url).stdout)
+def test_the_host_comes_from_the_environment(sandbox: Sandbox, upbit_ws: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPBIT_BASE_URL", sandbox.url)
+
+    assert rows(upbit_ws("watch", "KRW-BTC", "--seconds", "1").stdout)
 
 
 def test_a_market_that_does_not_exist_is_told(sandbox: Sandbox, upbit_ws: Run) -> None:

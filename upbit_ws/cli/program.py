@@ -22,7 +22,8 @@ INTERRUPTED = 130
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     # Nothing that a library logs may tear the table or mix with the lines; without a handler Python prints warnings.
-    logging.getLogger().addHandler(logging.NullHandler())
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # Not `commands.main`, which prints on Ctrl-C and makes an error of a reader that leaves.
