@@ -95,13 +95,13 @@ def test_bandwidth_bounds_what_passes_in_a_second(proxy: FaultProxy, client: soc
 
 def test_bandwidth_is_shared_by_all_that_passes(proxy: FaultProxy, client: socket.socket) -> None:
     exchange(client, b"warm")
-    proxy.bandwidth(200_000)
+    proxy.bandwidth(100_000)
     started = time.monotonic()
     for _ in range(10):
         client.sendall(b"x" * 2000)
         threading.Event().wait(0.002)
     receive(client, 20_000)
-    assert 0.09 < time.monotonic() - started < 0.5
+    assert 0.19 < time.monotonic() - started < 0.8
 
 
 def test_a_slicer_cuts_what_passes_into_pieces(proxy: FaultProxy, client: socket.socket) -> None:

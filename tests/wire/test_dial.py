@@ -20,6 +20,7 @@ from upbit_ws.exceptions import (
     HandshakeError,
     InvalidArgumentError,
 )
+from upbit_ws.protocol.deflate import offer_header
 from upbit_ws.testing import Conversation, ScriptedServer, server_frame
 from upbit_ws.wire.connect import Address, AddressBook, DialAborted, resolve_blocking
 from upbit_ws.wire.dial import DialTarget
@@ -247,7 +248,7 @@ def test_compression_is_used_only_where_both_agree(
 
     def compressing(talk: Conversation) -> None:
         request = talk.upgrade(deflate)
-        assert request.headers["sec-websocket-extensions"] == "permessage-deflate; client_max_window_bits"
+        assert request.headers["sec-websocket-extensions"] == offer_header()
         talk.send(server_frame(bytes.fromhex("f248cdc9c90700"), is_compressed=True))  # RFC 7692, 7.2.3.1
         talk.read_frame()
         talk.hold()

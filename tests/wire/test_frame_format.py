@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from upbit_ws.protocol.frames import Opcode
@@ -43,6 +43,8 @@ def test_a_close_has_its_code_and_reason() -> None:
 
 
 @given(st.text(max_size=200))
+@example("업" * 100)
+@example("x" + "업" * 100)
 def test_a_reason_always_fits_a_control_frame_and_is_text(reason: str) -> None:
     body = close_payload(1000, reason)
 

@@ -191,7 +191,8 @@ def test_a_close_is_answered_with_its_own_code_after_the_messages_before_it(
         talk.send(server_frame(b'{"error":{"name":"NO_TICKET"}}'))
         talk.send_close(code, reason)
         talk.send_frame(b"never seen")
-        talk.read_frame()
+        while True:
+            talk.read_frame()
 
     with wire.server(script) as server:
         transport = wire.open(open_transport, server)
@@ -439,6 +440,20 @@ def test_a_wake_up_interrupts_the_wait_and_is_cleared(open_transport: Opener, wa
         assert time.monotonic() - started < 0.2
         assert transport.wait(0.0) == (False, False)
         timer.join()
+
+
+def test_a_new_owner_brings_a_wake_up_of_its_own(open_transport: Opener, wakeup: Wakeup, collect: Collector) -> None:
+    other = Wakeup()
+    with ScriptedServer(lambda talk: (talk.upgrade(), talk.read_frame(), talk.send_frame(b"x"), talk.hold())) as server:
+        transport = open_transport(server.url)
+        transport.rewire(other)
+        wakeup.set()
+        assert transport.wait(0.01) == (False, False)
+        other.set()
+        assert transport.wait(5.0) == (False, True)
+        transport.ping()
+        assert collect(transport, 1) == [b"x"]
+    other.close()
 
 
 def test_closing_says_why_and_waits_for_the_answer(wire: Wire, open_transport: Opener) -> None:

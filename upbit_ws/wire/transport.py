@@ -87,6 +87,8 @@ class Transport:
         self._outgoing = bytearray()
         self._deferred_pong: bytes | None = None
         self._is_close_sent = False
+        #: The code of a Close that has to be answered, or of a violation, until `receive` has told of it.
+        self._owed_close: int | None = None
         self._has_ended = False
         #: Why nothing more can be sent, and why nothing more can be read.
         self._write_failure: UpbitWebSocketError | None = None
@@ -125,6 +127,7 @@ class Transport:
 
         Returns:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
+            Neither, and early, where something was sent.
         """
         timeout = 0.0 if self._has_news else timeout
         readable, writable, woken = self._poller.wait(timeout, self.wants_write)
@@ -147,10 +150,10 @@ class Transport:
         Raises:
             ConnectionLostError: the stream is over; `code` and `reason` are the peer's where it sent a Close, else 1006
                 with "no close frame", "truncated", "reset", "timed out" and the like.
-            WebSocketProtocolError: the peer broke the protocol; a Close with `close_code` is on its way.
+            WebSocketProtocolError: the peer broke the protocol; a Close with `close_code` goes out now.
         """
         if self._failure is not None:
-            raise self._failure
+            raise self._ended_by(self._failure)
         reader = self._reader
         data = self._read() if self._tls is None else self._read_tls(self._tls)
         messages = reader.feed(data)
@@ -160,8 +163,16 @@ class Transport:
         if self._has_ended and self._failure is None:
             self._failure = self._end_of_stream()
         if self._failure is not None and not messages:
-            raise self._failure
+            raise self._ended_by(self._failure)
         return messages
+
+    def _ended_by(self, failure: UpbitWebSocketError) -> UpbitWebSocketError:
+        """The failure, told now: the Close that answers it goes out behind what its owner answered to earlier messages."""
+        if self._owed_close is not None:
+            code, self._owed_close = self._owed_close, None
+            self._send_close(code)
+            self.flush()
+        return failure
 
     def _read(self) -> bytes:
         """One read of the socket. Sets `_has_ended` or `_failure` where it was the last."""
@@ -221,11 +232,11 @@ class Transport:
             if len(self.pongs) > _PONGS_KEPT:
                 del self.pongs[:-_PONGS_KEPT]
         if reader.error is not None:
-            self._send_close(reader.error.close_code)
+            self._owed_close = reader.error.close_code
             self._failure = reader.error
         elif reader.close is not None:
             code, reason = reader.close.code, escape_text(reader.close.reason)
-            self._send_close(code)
+            self._owed_close = code
             self._failure = self._lost(reason, code)
         self.flush()
 
@@ -310,7 +321,10 @@ class Transport:
         if self._sock.fileno() < 0:
             return
         try:
-            self._send_close(code, reason)
+            if self._owed_close is None:
+                self._send_close(code, reason)
+            else:
+                self._send_close(self._owed_close)
             self._linger(deadline)
         finally:
             self.abort()
