@@ -179,12 +179,15 @@ class DataPoolConfig:
     Attributes:
         timeout: Seconds that a first pull waits for a value; 0 never waits.
         max_age: Seconds since the SDK could last vouch for a value, above which a pull raises; None never.
-        history, max_history: Values kept of each stream by default, and the most that a client may ask for.
+        history: Values kept of each stream of a log type (trades, candles) by default.
+        state_history: The same of a state type (ticker, order book), whose values come far more often.
+        max_history: The most that a client may ask for.
     """
 
     timeout: float = field(default=10.0, validator=checks.seconds())
     max_age: float | None = field(default=None, validator=checks.seconds(above=0, optional=True))
     history: int = field(default=200, validator=checks.whole())
+    state_history: int = field(default=20, validator=checks.whole())
     max_history: int = field(default=100_000, validator=checks.whole())
 
     def __attrs_post_init__(self) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
+from upbit_ws.config import DataPoolConfig
 from upbit_ws.exceptions import InvalidArgumentError, NotSubscribedError
 from upbit_ws.symbols import is_pattern, normalize_symbols
-from upbit_ws.types import DataType, StreamKey, Want
+from upbit_ws.types import DataType, Retention, StreamKey, Want
 
 __all__ = ["Interest", "Interests"]
 
@@ -18,7 +19,8 @@ class Interest:
     """What is registered of one data type. `symbols` in the order they were given, patterns as they are."""
 
     symbols: tuple[str, ...] = ()
-    history: int = 0
+    #: Values to keep; None for the configured number.
+    history: int | None = None
     units: int | None = None
     level: float | None = None
 
@@ -42,7 +44,7 @@ class Interests:
             table[data_type] = evolve(
                 added,
                 symbols=tuple(dict.fromkeys((*old.symbols, *added.symbols))),
-                history=max(old.history, added.history),
+                history=_longer(old.history, added.history),
                 units=added.units if added.units is not None else old.units,
                 level=added.level if added.level is not None else old.level,
             )
@@ -90,13 +92,14 @@ class Interests:
             for code in self.codes(data_type, expand)
         ]
 
-    def histories(self, expand: Callable[[str], Iterable[str]]) -> dict[StreamKey, int]:
+    def histories(self, expand: Callable[[str], Iterable[str]], config: DataPoolConfig) -> dict[StreamKey, int]:
         """How many values are to be kept of each stream."""
-        return {
-            self.key(data_type, code): interest.history
-            for data_type, interest in self.by_type.items()
-            for code in self.codes(data_type, expand)
-        }
+        lengths: dict[StreamKey, int] = {}
+        for data_type, interest in self.by_type.items():
+            usual = config.state_history if data_type.retention is Retention.STATE else config.history
+            length = usual if interest.history is None else interest.history
+            lengths.update((self.key(data_type, code), length) for code in self.codes(data_type, expand))
+        return lengths
 
     def summary(self) -> str:
         """In a few words, for a repr."""
@@ -131,3 +134,7 @@ class Interests:
                 "orderbook_units", f"and orderbook_level are for order books, not for {names}",
                 "them in a call with data_types=[DataType.ORDERBOOK]",
             )  # fmt: skip
+
+
+def _longer(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first if second is None else max(first, second)

@@ -102,14 +102,13 @@ class SimpleWebSocketClient(MarketPulls):
         types = _parse_types(data_types)
         codes = normalize_symbols(symbols) if any(data_type.codes_required for data_type in types) or symbols else ()
         pool_config = self._manager.config.data_pool
-        length = pool_config.history if history is None else history
-        if isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= pool_config.max_history:
+        if history is not None and not _is_count(history, pool_config.max_history):
             raise InvalidArgumentError(
                 "history", f"must be a whole number from 0 to {pool_config.max_history}, got {history!r}", "history=100"
             )
         interests = self._selection.interests
         interests.refuse_conflict(types, orderbook_units, orderbook_level)
-        added = Interest(symbols=codes, history=length, units=orderbook_units, level=orderbook_level or None)
+        added = Interest(symbols=codes, history=history, units=orderbook_units, level=orderbook_level or None)
         self._change(lambda now: now.with_added(types, added))
 
     def unregister_interest(
@@ -134,7 +133,7 @@ class SimpleWebSocketClient(MarketPulls):
             changed = self._selection.interests = edit(self._selection.interests)
         while True:
             self._manager.set_wants(self._owner, changed.wants(expand), changed.patterns())
-            self._manager.pool.keep_history(changed.histories(expand))
+            self._manager.pool.keep_history(changed.histories(expand, self._manager.config.data_pool))
             if self._selection.interests is changed:
                 return
             changed = self._selection.interests
@@ -274,6 +273,10 @@ class SimpleWebSocketClient(MarketPulls):
         """A client of the same name takes this one's place, and with it what it had registered."""
         self._is_closed = True
         self._manager.pool.wake_all()
+
+
+def _is_count(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _parse_types(data_types: Iterable[DataType | str] | DataType | str) -> tuple[DataType, ...]:

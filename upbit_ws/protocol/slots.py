@@ -50,7 +50,7 @@ class Slot:
     """The state of one key. `current` is replaced as a whole, so a reader without the lock sees a consistent pair."""
 
     __slots__ = (
-        "current", "duplicates", "epoch", "history", "history_limit", "is_disordered", "key", "memo", "older",
+        "current", "duplicates", "epoch", "history", "history_limit", "is_attended", "is_disordered", "key", "memo", "older",
         "pending", "price_memo", "reopened", "revision", "run_of_older", "timestamp", "waiters", "watchers",
     )  # fmt: skip
 
@@ -79,6 +79,8 @@ class Slot:
         #: The last decoded entry and its event; the last entry whose price was read, and the price. Written by readers.
         self.memo: tuple[Entry, tuple[Event, Entry]] | None = None
         self.price_memo: tuple[Entry, float] | None = None
+        #: Whether the next payload is to be looked at: somebody waits or subscribes, or the slot was reopened.
+        self.is_attended = False
         #: Threads waiting for the next payload; subscribers to every payload.
         self.waiters: list[Any] = []
         self.watchers = 0
@@ -168,6 +170,7 @@ class TradeSlot(Slot):
             # The exchange sends trades in the order they happen: the newest one being known means that none was missed.
             if not is_known and self.current is not None:
                 self.reopened = Reopened(self.epoch, self.current, entry, identity)
+                self.is_attended = True
             self.epoch = epoch
             return entry
         if self.pending is not None and identity == self.pending.identity:
@@ -213,6 +216,7 @@ class CandleSlot(Slot):
             # Inside the same candle nothing is missing: the newest payload has all of it.
             if self.current is not None and identity != self._start:
                 self.reopened = Reopened(self.epoch, self.current, entry, identity)
+                self.is_attended = True
             self.epoch = epoch
             return entry
         if self.pending is not None and identity >= self.pending.identity:

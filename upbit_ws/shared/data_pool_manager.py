@@ -152,6 +152,7 @@ class DataPoolManager:
             slot = self._slots.get(key)
             if slot is not None:
                 slot.watchers += count
+                slot.is_attended = True
             return slot
 
     # -- epochs -------------------------------------------------------------------------------------------------------
@@ -261,12 +262,8 @@ class DataPoolManager:
             entry = lane.file(message, position, stamp)
             if entry:
                 slot = lane.slot
-                if slot.waiters:
-                    _collect(slot, fired)
-                if slot.watchers:
-                    result.deliveries.append((slot, entry))  # type: ignore[arg-type]
-                if slot.reopened is not None:
-                    self._note_reopened_locked(slot, result)
+                if slot.is_attended:
+                    self._attend_locked(slot, entry, result, fired)  # type: ignore[arg-type]
             elif entry is None:
                 unmatched.append(message)
         return unmatched
@@ -302,21 +299,26 @@ class DataPoolManager:
             if slot is None or not self._epochs.is_current(key.data_type.endpoint, stamp[1]):
                 self._unwanted += 1
                 return None
-            if file_parsed(slot, payload, element, stamp):
-                _collect(slot, fired)
-                if slot.watchers:
-                    result.deliveries.append((slot, (payload, stamp)))
-                if slot.reopened is not None:
-                    self._note_reopened_locked(slot, result)
+            if file_parsed(slot, payload, element, stamp) and slot.is_attended:
+                self._attend_locked(slot, (payload, stamp), result, fired)
         for waiter in fired:
             waiter.fire()
         return slot
 
-    def _note_reopened_locked(self, slot: Slot, result: Ingested) -> None:
+    def _attend_locked(self, slot: Slot, entry: Entry, result: Ingested, fired: list[Waiter]) -> None:
+        """A slot took a payload, and somebody waits for it, subscribes to it, or has to hear that it was reopened."""
         assert self._lock.locked()
-        reopened, slot.reopened = slot.reopened, None
-        if reopened is None:
-            return
+        if slot.waiters:
+            _collect(slot, fired)
+        if slot.watchers:
+            result.deliveries.append((slot, entry))
+        if slot.reopened is not None:
+            self._note_reopened_locked(slot, slot.reopened, result)
+        slot.is_attended = slot.watchers > 0
+
+    def _note_reopened_locked(self, slot: Slot, reopened: Reopened, result: Ingested) -> None:
+        assert self._lock.locked()
+        slot.reopened = None
         if self._epochs.is_current(slot.key.data_type.endpoint, reopened.epoch):
             # The old connection is still open beside the new one and may get there by itself.
             slot.pending = reopened
@@ -455,6 +457,7 @@ class DataPoolManager:
                 return
             for slot in slots:
                 slot.waiters.append(waiter)
+                slot.is_attended = True
             self._waiters.add(waiter)
         try:
             waiter.wait(timeout)
