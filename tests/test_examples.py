@@ -23,6 +23,12 @@ EXPECTED = {
         r"KRW-BTC trades, oldest first",
         r"\d\d:\d\d:\d\d  (bought|sold  ) [\d.]+ at [\d,]+",
     ],
+    "callbacks.py": [
+        r"connection: Connecting",
+        r"connection: Connected",
+        r"connection: Subscribed",
+        *[r"\d\d:\d\d:\d\d  KRW-(BTC|ETH)  [\d,]+"] * 10,
+    ],
     "freshness.py": [
         r"KRW-BTC is at [\d,]+, vouched for within 2 seconds",
         r"vouched for [\d.]+ s ago, live: True",

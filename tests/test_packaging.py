@@ -15,6 +15,7 @@ from tests.process import ROOT, PythonRunner
 PROMISED = {
     # clients and the manager
     "SimpleWebSocketClient",
+    "WebSocketClientProxy",
     "GlobalWebSocketManager",
     "get_global_websocket_manager",
     # what to ask for, and how to ask

@@ -26,8 +26,10 @@ from upbit_ws import (
     SimpleWebSocketClient,
     StaleDataError,
     StreamKey,
+    SubscriptionSpec,
     TickerEvent,
     TradeEvent,
+    WebSocketClientProxy,
     WebSocketConfig,
     WireFormat,
     get_global_websocket_manager,
@@ -92,6 +94,18 @@ def errors(client: SimpleWebSocketClient) -> None:
         print(error.missing, error.received)
     except StaleDataError as error:
         print(error.age, error.max_age, error.keys)
+
+
+def callbacks(proxy: WebSocketClientProxy) -> None:
+    def on_event(event: Event) -> None:
+        print(event.symbol, event.timestamp)
+
+    subscription: str = proxy.subscribe_trade(["KRW-BTC"], on_event, strategy="block")
+    proxy.subscribe_candle(["KRW-BTC"], on_event, unit="5m")
+    proxy.subscribe(SubscriptionSpec("orderbook", ["KRW-BTC"], units=5), on_event)
+    was_there: bool = proxy.unsubscribe(subscription)
+    proxy.unsubscribe_all()
+    print(was_there)
 
 
 def managers() -> None:
