@@ -86,8 +86,8 @@ def _growth(data: Mapping[str, Rounds], path: Path) -> Path:
         axes.plot(shown, [ratios[str(size)] for size in shown], marker="o", color=_OURS)
         axes.axhline(1.15, color=_THEIRS, linestyle="--", linewidth=1)
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
         axes.set_xlabel(axis)
+    panels[0].set_ylim(0, panels[0].get_ylim()[1])  # of all three, which share it
     panels[0].set_ylabel("CPU per message,\nagainst the smallest")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

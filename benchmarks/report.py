@@ -71,7 +71,7 @@ def markdown(run: dict[str, Any], pictures: Sequence[str] = ()) -> str:
     words = (
         f"Measured on {machine['date']} on a machine with {machine['cores']} cores ({machine['processor']}), "
         f"{machine['memory']} of memory, {machine['system']}, {machine['python']}, everything on loopback. "
-        f"{run['rounds']} rounds of {run['window']:g} s each, medians."
+        f"{run['rounds']} round{'s' if run['rounds'] > 1 else ''} of {run['window']:g} s each, medians."
     )
     versions = ", ".join(f"{package} {machine[package]}" for package in _PACKAGES)
     parts = [words, f"Versions: {versions}."]
