@@ -74,7 +74,8 @@ EXAMPLES: list[tuple[UpbitWebSocketError, str, bool]] = [
     ),
     (
         AuthenticationError("no_authorization_ip", "허용되지 않은 IP", status=401),
-        "authentication failed: no_authorization_ip (HTTP 401): 허용되지 않은 IP",
+        "authentication failed: no_authorization_ip (HTTP 401) [허용되지 않은 IP]: add this machine's public address to "
+        "the ones that the key allows, at upbit.com/mypage/open_api_management",
         False,
     ),
     (ConnectionFailedError("refused", host="x.example"), "connection failed to x.example: refused", True),

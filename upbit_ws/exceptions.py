@@ -247,13 +247,35 @@ class BackpressureError(UpbitWebSocketError):
         )
 
 
+_KEYS_PAGE = "upbit.com/mypage/open_api_management"
+_GIVE_KEYS = "write AuthConfig(access_key=..., secret_key=...) or set UPBIT_ACCESS_KEY and UPBIT_SECRET_KEY"
+_ADVICE = {
+    "missing_keys": f"private and info streams need keys; {_GIVE_KEYS}",
+    "invalid_keys": f"these cannot be keys; {_GIVE_KEYS}",
+    "invalid_secret_key": f"this cannot be a secret key of Upbit; {_GIVE_KEYS}",
+    "INVALID_AUTH": "check that both keys are copied whole and belong together, that the key has not expired, has the "
+    f"permission to view orders and assets, and allows this machine's address, at {_KEYS_PAGE}",
+    "no_authorization_ip": f"add this machine's public address to the ones that the key allows, at {_KEYS_PAGE}",
+    "out_of_scope": f"give the key the permission to view orders and assets, at {_KEYS_PAGE}",
+    "expired_access_key": f"the key has expired; make a new one at {_KEYS_PAGE}",
+    "jwt_verification": f"the secret key does not belong to the access key; copy both anew from {_KEYS_PAGE}",
+    "invalid_access_key": f"the exchange does not know the access key; copy it anew from {_KEYS_PAGE}",
+    "nonce_used": "a token was used twice; does another program replay the requests of this one?",
+    "no_authorization_token": "the token did not arrive; does a proxy remove the Authorization header?",
+    "invalid_query_payload": "the query changed on its way; does a proxy rewrite addresses?",
+}
+_OTHER_ADVICE = f"check the keys, their permissions and the addresses they allow, at {_KEYS_PAGE}"
+
+
 class AuthenticationError(UpbitWebSocketError):
     """The exchange refused the keys, or there are none.
 
     Attributes:
-        name: Upbit's error name (``INVALID_AUTH``, ``no_authorization_ip``, ``expired_access_key``, ...).
+        name: Upbit's error name (``INVALID_AUTH``, ``no_authorization_ip``, ``expired_access_key``, ...);
+            ``missing_keys``, ``invalid_keys`` and ``invalid_secret_key`` are this package's own.
         message_ko: Upbit's text, Korean on api.upbit.com.
         status: HTTP status where it came by HTTP.
+        advice: What to do about it.
     """
 
     def __init__(self, name: str, message_ko: str = "", *, status: int | None = None) -> None:
@@ -262,9 +284,15 @@ class AuthenticationError(UpbitWebSocketError):
         self.message_ko = message_ko
         self.status = status
 
+    @property
+    def advice(self) -> str:
+        """What to do about it, one sentence."""
+        return _ADVICE.get(self.name, _OTHER_ADVICE)
+
     def __str__(self) -> str:
         status = "" if self.status is None else f" (HTTP {self.status})"
-        return f"authentication failed: {self.name}{status}" + (f": {self.message_ko}" if self.message_ko else "")
+        said = f" [{self.message_ko}]" if self.message_ko else ""
+        return f"authentication failed: {self.name}{status}{said}: {self.advice}"
 
 
 class ConnectionFailedError(UpbitWebSocketError):
@@ -324,12 +352,22 @@ class HandshakeError(ConnectionFailedError):
     Attributes:
         status: HTTP status, 0 when the answer was not HTTP.
         retry_after: Seconds that the server asked to wait, if it did.
+        name: Upbit's name of the error, where its body had one; `reason` then ends with Upbit's text.
     """
 
-    def __init__(self, reason: str = "", *, status: int = 0, retry_after: float | None = None, host: str = "") -> None:
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        status: int = 0,
+        retry_after: float | None = None,
+        host: str = "",
+        name: str = "",
+    ) -> None:
         super().__init__(reason, host=host)
         self.status = status
         self.retry_after = retry_after
+        self.name = name
 
     @property
     def retryable(self) -> bool:

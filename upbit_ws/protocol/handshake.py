@@ -196,4 +196,5 @@ def refusal(response: HttpResponse, *, now: float, host: str = "", secrets: Iter
         status=response.status,
         retry_after=parse_retry_after(response.headers.get("retry-after"), now),
         host=host,
+        name=escape_text(mask_secrets(name, secrets), 80),
     )

@@ -24,6 +24,7 @@ from upbit_ws.exceptions import (
 from upbit_ws.protocol.deflate import offer_header
 from upbit_ws.protocol.handshake import build_connect_request, build_upgrade_request, check_upgrade, make_key, refusal
 from upbit_ws.protocol.http import HttpResponse, ResponseParser
+from upbit_ws.secret import Secret
 from upbit_ws.wire.connect import (
     AddressBook,
     DialAborted,
@@ -155,29 +156,34 @@ class _Opening:
     def _upgrade(self) -> Upgraded:
         target = self._target
         key = make_key(os.urandom(16))
-        headers = target.headers
-        if target.authorization is not None:
-            headers = (("Authorization", target.authorization()), *headers)
-        self._send(
-            build_upgrade_request(
-                host=target.host,
-                port=target.port,
-                is_secure=target.is_secure,
-                path=target.path,
-                key=key,
-                extensions=offer_header() if target.offers_deflate else None,
-                user_agent=target.user_agent,
-                headers=headers,
-            ),
-            "upgrade",
-        )
+        token = None if target.authorization is None else Secret(target.authorization())
+        self._send(self._upgrade_request(key, token), "upgrade")
         response = self._read_response(ResponseParser(), "upgrade")
         if response.status != 101:
-            secrets = [part for _, value in headers for part in (value, value.rpartition(" ")[2])]
-            raise refusal(response, now=time.time(), host=target.host, secrets=secrets)
+            raise self._refusal(response, token)
         deflate = check_upgrade(response, key=key, has_offered_deflate=target.offers_deflate)
         kept = {name: value for name, value in response.headers.items() if name != "set-cookie"}
         return Upgraded(kept, deflate, response.leftover)
+
+    def _upgrade_request(self, key: str, token: Secret | None) -> memoryview:
+        """The request. A view does not show what it holds: an error on the way carries the frames that sent it."""
+        target = self._target
+        request = build_upgrade_request(
+            host=target.host,
+            port=target.port,
+            is_secure=target.is_secure,
+            path=target.path,
+            key=key,
+            extensions=offer_header() if target.offers_deflate else None,
+            user_agent=target.user_agent,
+            headers=(*(() if token is None else (("Authorization", token.reveal()),)), *target.headers),
+        )
+        return memoryview(request)
+
+    def _refusal(self, response: HttpResponse, token: Secret | None) -> HandshakeError:
+        values = [value for _, value in self._target.headers] + ([token.reveal()] if token is not None else [])
+        secrets = [part for value in values for part in (value, value.rpartition(" ")[2])]
+        return refusal(response, now=time.time(), host=self._target.host, secrets=secrets)
 
     def _read_response(self, parser: ResponseParser, phase: str) -> HttpResponse:
         response: HttpResponse | None = None
@@ -194,7 +200,7 @@ class _Opening:
             response = parser.feed(data) if data else parser.end()
         return response
 
-    def _send(self, data: bytes, phase: str) -> None:
+    def _send(self, data: bytes | memoryview, phase: str) -> None:
         tls = self._tls
         if tls is None:
             self._send_raw(data, phase)
@@ -205,7 +211,7 @@ class _Opening:
         except ssl.SSLError as error:
             raise tls_error(error, self._target.host) from error
 
-    def _send_raw(self, data: bytes, phase: str) -> None:
+    def _send_raw(self, data: bytes | memoryview, phase: str) -> None:
         left = memoryview(data)
         while left:
             try:

@@ -29,6 +29,7 @@ from upbit_ws.exceptions import (
 )
 from upbit_ws.protocol.http import parse_error_body, parse_retry_after
 from upbit_ws.protocol.redaction import escape_text, mask_secrets
+from upbit_ws.secret import Secret
 from upbit_ws.wire.rest_session import RestSettings, new_session, read_body
 from upbit_ws.wire.tls import check_context, is_loopback
 
@@ -222,13 +223,13 @@ class RestClient:
     def _get(self, group: str, path: str, query: Query, authorization: Callable[[str], str] | None) -> Any:
         if self._limiter is not None:
             self._limiter.acquire(group)
-        headers = {} if authorization is None else {"Authorization": authorization(_plain_query(query))}
+        token = None if authorization is None else Secret(authorization(_plain_query(query)))
         try:
             session = self._idle.pop()
         except IndexError:
             session = self._new_session()
         try:
-            status, answered, body = self._exchange(session, path + _encoded_query(query), headers)
+            status, answered, body = self._exchange(session, path + _encoded_query(query), token)
         except BaseException:
             # Its connection may stand in the middle of a reply.
             session.close()
@@ -240,11 +241,12 @@ class RestClient:
             try:
                 return orjson.loads(body)
             except orjson.JSONDecodeError as error:
-                raise PayloadError(f"the reply of {path} is not JSON: {error}", raw=body) from None
+                problem = f"the reply of {path} is not JSON: {error}"
+            raise PayloadError(problem, raw=body)
         raise _refusal(group, status, answered, body, self._wall())
 
     def _exchange(
-        self, session: requests.Session, target: str, headers: dict[str, str]
+        self, session: requests.Session, target: str, token: Secret | None
     ) -> tuple[int, dict[str, str], bytes]:
         import requests
         import urllib3
@@ -253,7 +255,7 @@ class RestClient:
         try:
             with session.get(
                 self._base_url + target,
-                headers=headers,
+                auth=_Signed(token),
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 allow_redirects=False,
                 stream=True,
@@ -261,8 +263,24 @@ class RestClient:
                 body = read_body(response, settings, started, self._clock)
                 return response.status_code, {name.lower(): value for name, value in response.headers.items()}, body
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            # None of theirs goes on as a cause: they carry the request, and so the token.
-            raise _unreachable(error, self._host) from None
+            failure = _unreachable(error, self._host)
+        # Out here, where theirs is forgotten: it carries the request, and so the token.
+        raise failure
+
+
+class _Signed:
+    """Puts the token into a request at the last moment, so that no frame of ours holds it as text.
+
+    Given for unsigned calls, too: without it `requests` would look for a password of the host in `.netrc`.
+    """
+
+    def __init__(self, token: Secret | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = self._token.reveal()
+        return request
 
 
 def _unreachable(error: Exception, host: str) -> UpbitWebSocketError:

@@ -155,7 +155,7 @@ class TlsStream:
         self.has_more = got == size or self._error is not None
         return bytes(view[:got])
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Encrypt `data`, all of it, now or with the next `take_outgoing`."""
         if data:
             self._backlog.append(data)
