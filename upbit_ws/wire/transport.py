@@ -167,7 +167,7 @@ class Transport:
         return messages
 
     def _ended_by(self, failure: UpbitWebSocketError) -> UpbitWebSocketError:
-        """The failure, told now: the Close that answers it goes out behind what its owner answered to earlier messages."""
+        """The failure, told now: the Close that answers it goes out behind the answers to earlier messages."""
         if self._owed_close is not None:
             code, self._owed_close = self._owed_close, None
             self._send_close(code)
