@@ -73,7 +73,8 @@ class ConnectionConfig:
         close_timeout: Seconds to wait for the peer's close frame.
         ping_interval, pong_timeout: Seconds. Upbit drops a silent socket after about 60 s (measured on the wire).
         read_coalesce: Seconds to let bytes gather before a read; 0 reads at once.
-        read_size: Bytes of one read.
+        read_size: Bytes of one read. From 128 KiB on, glibc maps and unmaps the buffer anew for each read, which was
+            measured to cost more than the read itself.
         max_frame_size, max_message_size, max_fragments: Bounds on what the peer may send, inflated sizes included.
         ssl_context: Own TLS settings; None uses the system's roots with TLS 1.2 or newer.
         proxy_url: ``http://[user:password@]host:port``; the password is not shown in repr.
@@ -94,7 +95,7 @@ class ConnectionConfig:
     ping_interval: float = field(default=10.0, validator=checks.seconds(above=0))
     pong_timeout: float = field(default=5.0, validator=checks.seconds(above=0))
     read_coalesce: float = field(default=0.0, validator=checks.seconds())
-    read_size: int = field(default=262_144, validator=checks.whole(at_least=1024))
+    read_size: int = field(default=126_976, validator=checks.whole(at_least=1024))
     max_frame_size: int = field(default=1 << 20, validator=checks.whole(at_least=1024))
     max_message_size: int = field(default=4 << 20, validator=checks.whole(at_least=1024))
     max_fragments: int = field(default=1024, validator=checks.whole(at_least=1))

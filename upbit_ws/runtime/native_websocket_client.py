@@ -344,8 +344,14 @@ class NativeWebSocketClient:
 
     def _advance_if_unwanted(self) -> None:
         """Back to waiting, unless the owner stops (then the end of the thread says so)."""
-        if not self._is_stopping:
-            self._advance(StateEvent.UNWANTED)
+        if self._is_stopping:
+            return
+        parts = self._parts
+        plan, version = parts.subscriptions.wanted_with_version(parts.endpoint)
+        if plan is None and parts.subscriptions.asked(parts.endpoint) is None:
+            # Nobody hears what happens to these values from now on: who wants them again begins with none.
+            parts.pool.forget_except(parts.endpoint, (), version)
+        self._advance(StateEvent.UNWANTED)
 
     def _advance(self, event: StateEvent) -> None:
         before, self._state = self._state, next_state(self._state, event)
@@ -371,7 +377,7 @@ class NativeWebSocketClient:
 def _failure_of_dial(error: ConnectionFailedError) -> Failure:
     if isinstance(error, TlsVerificationError):
         return Failure(FailureKind.TLS_VERIFICATION)
-    if isinstance(error, HandshakeError) and error.status is not None:
+    if isinstance(error, HandshakeError) and error.status:
         return Failure(FailureKind.HTTP, error.status, error.retry_after)
     return Failure(FailureKind.NETWORK)
 

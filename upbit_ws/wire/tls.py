@@ -88,12 +88,12 @@ class TlsStream:
 
     __slots__ = ("_backlog", "_error", "_incoming", "_outgoing", "_tls", "_view", "has_more", "is_finished")
 
-    def __init__(self, context: ssl.SSLContext, host: str, read_size: int = 262144) -> None:
+    def __init__(self, context: ssl.SSLContext, host: str, read_size: int = 126_976) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         #: Plain bytes that OpenSSL would not take yet (a renegotiation of TLS 1.2 is under way).
-        self._backlog: deque[bytes] = deque()
+        self._backlog: deque[bytes | memoryview] = deque()
         # Decryption makes bytes fewer, never more: what one read brings always fits, with one record from before.
         self._view = memoryview(bytearray(read_size + 2 * _RECORD))
         #: A break that was found behind bytes that had to be delivered first.

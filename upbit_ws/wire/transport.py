@@ -44,7 +44,7 @@ _FIN_PATIENCE = 0.1
 class TransportSettings:
     """Sizes in bytes. `max_outgoing` bounds what waits to be sent; a subscription to all markets is 10 kB."""
 
-    read_size: int = 262144
+    read_size: int = 126_976
     max_outgoing: int = 1 << 20
     limits: FrameLimits = field(factory=FrameLimits)
 
