@@ -55,6 +55,11 @@ class Markets:
         return not patterns or self._directory.wait_known(deadline, self._clock)
 
     @property
+    def last_error(self) -> str | None:
+        """Why the list could not be fetched the last time, if it could not."""
+        return self._directory.last_error
+
+    @property
     def trouble(self) -> str | None:
         """Why the list is not known, where that is so for a reason."""
         return self._directory.last_error if self._directory.version == 0 else None

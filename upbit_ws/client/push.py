@@ -53,6 +53,7 @@ class PushParts:
     expand: Callable[[str], Iterable[str]]
     """The codes that a pattern or code means now."""
     publish: Callable[[ConnectionEvent], None]
+    make_workers: Callable[..., CallbackWorkers] = CallbackWorkers
 
 
 @frozen
@@ -89,7 +90,7 @@ class PushSide:
 
     def __init__(self, parts: PushParts) -> None:
         self._parts = parts
-        self.workers = CallbackWorkers(parts.config, parts.clock, self._report_stuck)
+        self.workers = parts.make_workers(parts.config, parts.clock, self._report_stuck)
         self.hub = FanoutHub(self.workers.schedule, self._on_loss, parts.clock)
         #: Guards the tables below.
         self._lock = make_lock("push", 55)
@@ -299,7 +300,7 @@ class PushSide:
                 and pool.is_live(slot)
             ):
                 present.append(delivery_of(key, current[0], current[1][0], Snapshot))
-        present.sort(key=lambda delivery: delivery.received_at)
+        present.sort(key=lambda delivery: (delivery.received_at, delivery.key.symbol))
         now = self._parts.clock()
         posted = subscriber.admit(present, now) if active.is_open else subscriber.open(present, now)
         active.is_open = True

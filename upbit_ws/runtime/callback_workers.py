@@ -33,7 +33,7 @@ from upbit_ws.shared.error_log import ErrorLog
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.subscriber import DATA_LANE, EVENTS_LANE, Subscriber
 
-__all__ = ["CallbackWorkers", "StuckReport"]
+__all__ = ["CallbackWorkers", "Lane", "StuckReport", "Worker"]
 
 logger = logging.getLogger("upbit_ws")
 
@@ -56,20 +56,20 @@ class StuckReport:
 
 
 @define(eq=False)
-class _Lane:
+class Lane:
     """A queue and the threads that serve it."""
 
     name: str
     size: int
     queue: SimpleQueue[Job] = field(factory=SimpleQueue)
-    workers: list[_Worker] = field(factory=list)
+    workers: list[Worker] = field(factory=list)
 
 
 @define(eq=False)
-class _Worker:
+class Worker:
     """One thread. Its attributes are written by itself, `is_retired` by who watches over it."""
 
-    lane: _Lane
+    lane: Lane
     subscriber: Subscriber | None = None
     called_at: float | None = None
     is_retired: bool = False
@@ -94,7 +94,7 @@ class CallbackWorkers:
         self._errors = ErrorLog()
         #: Guards the lists of workers, and that none starts after `stop`.
         self._lock = make_lock("callback-workers", 46)
-        self._lanes = {DATA_LANE: _Lane(DATA_LANE, config.workers), EVENTS_LANE: _Lane(EVENTS_LANE, 1)}
+        self._lanes = {DATA_LANE: Lane(DATA_LANE, config.workers), EVENTS_LANE: Lane(EVENTS_LANE, 1)}
         self._numbers = count(1)
         self._is_stopping = False
         interval = min(config.stuck_after / _LOOKS_PER_STUCK, _LONGEST_LOOK)
@@ -151,7 +151,7 @@ class CallbackWorkers:
 
     # -- the pool -----------------------------------------------------------------------------------------------------
 
-    def _fill(self, lane: _Lane) -> None:
+    def _fill(self, lane: Lane) -> None:
         """Start workers until there are as many as there should be, not counting those that are stuck."""
         while True:
             with self._lock:
@@ -159,12 +159,12 @@ class CallbackWorkers:
                 serving = sum(not worker.is_retired for worker in lane.workers)
                 if self._is_stopping or serving >= lane.size:
                     return
-                worker = _Worker(lane)
+                worker = Worker(lane)
                 lane.workers.append(worker)
                 number = next(self._numbers)
             self._start(worker, number)
 
-    def _start(self, worker: _Worker, number: int) -> None:
+    def _start(self, worker: Worker, number: int) -> None:
         try:
             worker.thread = spawn(
                 f"upbit-ws-callback-{number}", lambda: self._work(worker), on_crash=lambda _: self._replace(worker)
@@ -174,7 +174,7 @@ class CallbackWorkers:
                 worker.lane.workers.remove(worker)
             raise
 
-    def _replace(self, worker: _Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         worker.is_retired = True
         self._fill(worker.lane)
 
@@ -201,23 +201,26 @@ class CallbackWorkers:
 
     # -- the threads --------------------------------------------------------------------------------------------------
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         queue = worker.lane.queue
         while not worker.is_retired:
             job = queue.get()
             if job is None:
                 return
-            if not isinstance(job, Subscriber):
-                self._run_job(job)
-                continue
-            if self._is_stopping and worker.lane.name == DATA_LANE:
-                job.end()
-            worker.subscriber = job
-            has_more = self._serve(job, worker)
-            worker.subscriber = None
-            if has_more:
-                queue.put(job)
+            self._do(job, worker)
             del job  # an idle worker keeps nothing alive
+
+    def _do(self, job: Subscriber | Callable[[], object], worker: Worker) -> None:
+        if not isinstance(job, Subscriber):
+            self._run_job(job)
+            return
+        if self._is_stopping and worker.lane.name == DATA_LANE:
+            job.end()
+        worker.subscriber = job
+        has_more = self._serve(job, worker)
+        worker.subscriber = None
+        if has_more:
+            worker.lane.queue.put(job)
 
     def _run_job(self, job: Callable[[], object]) -> None:
         try:
@@ -225,7 +228,7 @@ class CallbackWorkers:
         except BaseException as error:  # a worker outlives whatever it is given
             self._errors.report("a job of the SDK", error, self._clock())
 
-    def _serve(self, subscriber: Subscriber, worker: _Worker) -> bool:
+    def _serve(self, subscriber: Subscriber, worker: Worker) -> bool:
         """Call a subscriber for one turn. True when more waits for it."""
         take, clock, units = subscriber.mailbox.take, self._clock, subscriber.subscription.units
         reference, component = subscriber.callback, subscriber.subscription.component

@@ -11,7 +11,7 @@ connection could overwrite a value of its successor.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -80,6 +80,8 @@ class DataPoolManager:
         self._epochs = EpochManager()
         self._slots: dict[StreamKey, Slot] = {}
         self._versions: dict[Endpoint, int] = {}
+        #: Changes whenever slots were forgotten: whoever remembers slots looks again then.
+        self.layout = 0
         #: Head of a payload -> the lane it belongs to. Filled as heads are first seen, bounded by the wanted keys.
         self._lanes: dict[bytes, Lane] = {}
         self._heads: dict[StreamKey, list[bytes]] = {}
@@ -128,6 +130,7 @@ class DataPoolManager:
     def _forget_locked(self, key: StreamKey) -> None:
         assert self._lock.locked()
         slot = self._slots.pop(key)
+        self.layout += 1
         self._retired_older += slot.older
         self._retired_duplicates += slot.duplicates
         for head in self._heads.pop(key, ()):
@@ -136,6 +139,14 @@ class DataPoolManager:
     def slot(self, key: StreamKey) -> Slot | None:
         """The slot of a wanted key."""
         return self._slots.get(key)
+
+    def slot_for(self, key: StreamKey) -> Slot:
+        """The slot of a key that is wanted or just about to be: whoever waits on it hears of its first value."""
+        slot = self._slots.get(key)
+        if slot is None:
+            with self._lock:
+                slot = self._slots.setdefault(key, new_slot(key, 0))
+        return slot
 
     def has_delivered(self, key: StreamKey, epoch: int) -> bool:
         """Whether a key has delivered in this epoch (or a later one)."""
@@ -228,12 +239,18 @@ class DataPoolManager:
             self._epochs.alive(epoch, now)
             if self._epochs.current(endpoint) != epoch:
                 messages = self._still_counting_locked(messages, epoch)
-            unmatched = self._file_locked(messages, stamp, result, fired)
-        for waiter in fired:
-            waiter.fire()
-        for message in unmatched:
-            self._ingest_unmatched(message, stamp, result)
-        return result
+            remaining = iter(messages)
+            unmatched = self._file_locked(remaining, stamp, result, fired)
+        while True:
+            for waiter in fired:
+                waiter.fire()
+            if unmatched is None:
+                return result
+            # One at a time, so that subscribers get all of a batch in the order in which it came.
+            self._ingest_unmatched(unmatched, stamp, result)
+            fired = []
+            with self._lock:
+                unmatched = self._file_locked(remaining, stamp, result, fired)
 
     def _still_counting_locked(self, messages: list[bytes], epoch: int) -> list[bytes]:
         """What still counts of a batch of the older of two open connections: no state that the newer one delivers
@@ -248,25 +265,25 @@ class DataPoolManager:
                 counting.append(message)
         return counting
 
-    def _file_locked(self, messages: list[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]) -> list[bytes]:
-        """The hot path: one scan, one look-up and one call per message. Returns what no lane could read."""
+    def _file_locked(
+        self, messages: Iterator[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]
+    ) -> bytes | None:
+        """The hot path: a scan, a look-up and a call per message. Stops at, and returns, what no lane can read."""
         assert self._lock.locked()
         lane_of = self._lanes.get
-        unmatched: list[bytes] = []
         for message in messages:
             position = message.find(b'":', HEAD_SCAN_FROM) + 2
             lane = lane_of(message[:position])
             if lane is None:
-                unmatched.append(message)
-                continue
+                return message
             entry = lane.file(message, position, stamp)
             if entry:
                 slot = lane.slot
                 if slot.is_attended:
                     self._attend_locked(slot, entry, result, fired)  # type: ignore[arg-type]
             elif entry is None:
-                unmatched.append(message)
-        return unmatched
+                return message
+        return None
 
     def _ingest_unmatched(self, message: bytes, stamp: Stamp, result: Ingested) -> None:
         """A payload that no lane could read, or the first of its kind: parse it, outside the lock, then file it."""
