@@ -58,10 +58,10 @@ def page(verdicts: Sequence[Verdict]) -> str:
     informational = [verdict.case for verdict in verdicts if verdict.behavior == "INFORMATIONAL"]
     parts = [
         "# Conformance",
-        "The Autobahn test suite asks a WebSocket client what it makes of good and bad frames. All of its cases are run "
-        "against the transport that the SDK uses (`upbit_ws.wire.dial` and `upbit_ws.wire.transport`, as an echo client "
-        "that offers `permessage-deflate`), also those of limits (9) and of compression (12 and 13). The cases are "
-        f"served by `kosoku` {version('kosoku')}, which runs them natively.",
+        "The Autobahn test suite asks a WebSocket client what it makes of good and bad frames. All of its cases are "
+        "run against the transport that the SDK uses (`upbit_ws.wire.dial` and `upbit_ws.wire.transport`, as an echo "
+        "client that offers `permessage-deflate`), also those of limits (9) and of compression (12 and 13). The cases "
+        f"are served by `kosoku` {version('kosoku')}, which runs them natively.",
         "`pytest -m conformance` runs them and fails on a case that is FAILED or has a close code other than expected, "
         "on a third one that is NON-STRICT, and when this table is not what the run gave. "
         "`python -m tests.conformance` writes this page.",
@@ -70,15 +70,15 @@ def page(verdicts: Sequence[Verdict]) -> str:
         "## NON-STRICT",
         "\n".join(f"- {verdict.case}: {REASONS.get(verdict.case, verdict.result)}." for verdict in unstrict),
         "Strict would be to fail at the first wrong byte inside an unfinished frame. The SDK judges a frame when it is "
-        "complete: looking into unfinished ones would cost every frame something, and what a bad one can "
-        "cost is bounded (`ConnectionConfig.max_frame_size`, 1 MiB). Between the fragments of a message it does fail at "
-        "once (6.4.1, 6.4.2). It fails with 1007 in either case.",
+        "complete: looking into unfinished ones would cost every frame something, and what a bad one can cost is "
+        "bounded (`ConnectionConfig.max_frame_size`, 1 MiB). Between the fragments of a message it does fail at once "
+        "(6.4.1, 6.4.2). It fails with 1007 in either case.",
         "## INFORMATIONAL",
         f"{', '.join(informational)}: the standard leaves open what is right there, and the suite only notes what "
         "happened.",
         "## Limits",
-        "Messages of 9.* have up to 16 MiB, so the limits are raised for the run to 17 MiB a frame and a message and to "
-        "1,048,576 fragments. In the SDK they are 1 MiB a frame, 4 MiB a message and 1,024 fragments unless "
+        "Messages of 9.* have up to 16 MiB, so the limits are raised for the run to 17 MiB a frame and a message and "
+        "to 1,048,576 fragments. In the SDK they are 1 MiB a frame, 4 MiB a message and 1,024 fragments unless "
         "`ConnectionConfig` says otherwise, and what exceeds them is closed with 1009.",
     ]
     return "\n\n".join(parts) + "\n"

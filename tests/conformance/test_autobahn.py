@@ -33,8 +33,7 @@ def test_every_case_is_passed_and_closed_with_the_right_code(verdicts: list[Verd
     bad = [
         verdict
         for verdict in verdicts
-        if verdict.behavior not in ("OK", "NON-STRICT", "INFORMATIONAL")
-        or verdict.close not in ("OK", "INFORMATIONAL")
+        if verdict.behavior not in ("OK", "NON-STRICT", "INFORMATIONAL") or verdict.close not in ("OK", "INFORMATIONAL")
     ]
 
     assert bad == []

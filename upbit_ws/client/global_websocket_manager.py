@@ -186,7 +186,7 @@ class GlobalWebSocketManager:
         endpoints = self.subscriptions.set_wants(owner, wants)
         self._admit_and_wake(endpoints)
         if patterns:
-            self._markets.follow()
+            self._follow_markets()
 
     def _admit_and_wake(self, endpoints: Iterable[Endpoint]) -> None:
         for endpoint in (changed := list(endpoints)):
@@ -251,7 +251,7 @@ class GlobalWebSocketManager:
         self._become_active()
         self._sweep()
         if any(is_pattern(symbol) for symbol in spec.symbols):
-            self._markets.follow()
+            self._follow_markets()
         return self._push.subscribe(member, spec, callback, options)
 
     def unsubscribe(self, subscription_id: str) -> bool:
@@ -292,6 +292,10 @@ class GlobalWebSocketManager:
     def wait_for_markets(self, patterns: Collection[str], deadline: float) -> bool:
         """Block until the list of markets is known, if a pattern needs it, at most until `deadline`."""
         return self._markets.wait_known(patterns, deadline)
+
+    def _follow_markets(self) -> None:
+        with self._lock:
+            self._markets.follow()
 
     def _markets_changed(self) -> None:
         for component in self._components.alive():

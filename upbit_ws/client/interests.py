@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from upbit_ws.config import DataPoolConfig
 from upbit_ws.exceptions import InvalidArgumentError, NotSubscribedError
 from upbit_ws.symbols import is_pattern, normalize_symbols
-from upbit_ws.types import DataType, Retention, StreamKey, Want
+from upbit_ws.types import ORDERBOOK_UNITS, DataType, Retention, StreamKey, Want
 
 __all__ = ["Interest", "Interests"]
 
@@ -123,17 +123,27 @@ class Interests:
         return wanted
 
     def refuse_conflict(self, data_types: Sequence[DataType], units: int | None, level: float | None) -> None:
-        """Refuse order book options where there is no order book.
+        """Refuse order book options where there is no order book, and such that no book has.
 
         Raises:
-            InvalidArgumentError: options without `DataType.ORDERBOOK` among the data types.
+            InvalidArgumentError: options without `DataType.ORDERBOOK` among the data types, or out of range.
         """
+        if units is not None and (isinstance(units, bool) or units not in ORDERBOOK_UNITS):
+            problem = f"must be one of 1, 5, 15, 30, got {units!r}"
+            raise InvalidArgumentError("orderbook_units", problem, "orderbook_units=15")
+        if level is not None and not _is_level(level):
+            problem = f"must be a price step of the market, got {level!r}"
+            raise InvalidArgumentError("orderbook_level", problem, "orderbook_level=10000")
         if (units is not None or level is not None) and DataType.ORDERBOOK not in data_types:
             names = ", ".join(data_type.name for data_type in data_types)
             raise InvalidArgumentError(
                 "orderbook_units", f"and orderbook_level are for order books, not for {names}",
                 "them in a call with data_types=[DataType.ORDERBOOK]",
             )  # fmt: skip
+
+
+def _is_level(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _longer(first: int | None, second: int | None) -> int | None:

@@ -54,12 +54,19 @@ class PullBase:
         self._check_open()
         check_seconds("timeout", timeout)
         check_seconds("max_age", max_age)
-        patterns = self._selection.interests.patterns()
-        if patterns:
-            self._manager.wait_for_markets(patterns, self._deadline(timeout))
+        self._wait_for_markets(data_type, timeout)
         chosen = self._selection.choose(data_type, symbols)
         self._puller.require(chosen.slots, timeout, max_age)
         return chosen
+
+    def _wait_for_markets(self, data_type: DataType, timeout: float | None) -> None:
+        """Wait until it is known what the registered patterns mean, where there are any."""
+        interest = self._selection.interests.by_type.get(data_type)
+        patterns = () if interest is None else interest.patterns
+        if patterns and not self._manager.wait_for_markets(patterns, self._deadline(timeout)):
+            self._check_open()
+            missing = [StreamKey(data_type, pattern) for pattern in patterns]
+            raise DataTimeoutError(missing, timeout=timeout, reason=self._manager.why_nothing_came())
 
     def _pull(
         self,

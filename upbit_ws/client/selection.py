@@ -9,7 +9,7 @@ from attrs import frozen
 
 from upbit_ws.client.interests import Interests
 from upbit_ws.exceptions import NotSubscribedError
-from upbit_ws.protocol.slots import Slot, new_slot
+from upbit_ws.protocol.slots import Slot
 from upbit_ws.symbols import is_pattern
 from upbit_ws.types import DataType, StreamKey
 
@@ -38,19 +38,24 @@ class Selection:
         self._manager = manager
         #: What is registered.
         self.interests = Interests()
-        #: All slots of a data type, remembered as long as neither interests nor the list of markets change.
-        self._remembered: dict[DataType, tuple[Interests, int, Chosen]] = {}
+        #: All slots of a data type, remembered as long as interests, list of markets and slots of the pool stay.
+        self._remembered: dict[DataType, tuple[Interests, int, int, Chosen]] = {}
 
     def all_of(self, data_type: DataType) -> Chosen:
         """Everything registered of a data type."""
+        manager, interests = self._manager, self.interests
+        pool, version, layout = manager.pool, manager.markets_version, manager.pool.layout
         remembered = self._remembered.get(data_type)
-        version = self._manager.markets_version
-        if remembered is not None and remembered[0] is self.interests and remembered[1] == version:
-            return remembered[2]
-        interests = self.interests
-        codes = interests.codes(data_type, self._manager.expand_pattern)
-        chosen = Chosen(codes, tuple(self._slot(interests.key(data_type, code)) for code in codes))
-        self._remembered[data_type] = (interests, version, chosen)
+        if (
+            remembered is not None
+            and remembered[0] is interests
+            and remembered[1] == version
+            and remembered[2] == layout
+        ):
+            return remembered[3]
+        codes = interests.codes(data_type, manager.expand_pattern)
+        chosen = Chosen(codes, tuple(pool.slot_for(interests.key(data_type, code)) for code in codes))
+        self._remembered[data_type] = (interests, version, layout, chosen)
         return chosen
 
     def choose(self, data_type: DataType, symbols: Iterable[str] | None) -> Chosen:
@@ -82,7 +87,3 @@ class Selection:
     def everything(self) -> list[Slot]:
         """All slots of all data types."""
         return [slot for data_type in self.interests.by_type for slot in self.all_of(data_type).slots]
-
-    def _slot(self, key: StreamKey) -> Slot:
-        # A key that the exchange refused has no slot in the pool: an empty one stands in and times out with the reason.
-        return self._manager.pool.slot(key) or new_slot(key, 0)

@@ -133,7 +133,7 @@ class Deflater:
         self._stream = self._new_stream() if self.is_usable else None
 
     def _new_stream(self) -> zlib._Compress:
-        # What is sent is a request now and then: the fastest level costs a third of the default one and saves nearly as much.
+        # A request now and then is all that is sent: the fastest level costs a third and saves nearly as much.
         return zlib.compressobj(zlib.Z_BEST_SPEED, wbits=self._bits)
 
     def deflate(self, message: bytes) -> bytes | None:

@@ -63,16 +63,18 @@ class Connections:
 
     def wake(self, endpoints: Iterable[Endpoint]) -> None:
         """Have these endpoints look at what is wanted; the first time, connect."""
-        started: list[NativeWebSocketClient] = []
+        wanted: list[NativeWebSocketClient] = []
         with self._lock:
             if self._is_stopping:
                 return
             for endpoint in endpoints:
                 if endpoint not in self._clients:
                     self._clients[endpoint] = self._make_locked(endpoint)
-                started.append(self._clients[endpoint])
-        for client in started:
-            client.start()
+                client = self._clients[endpoint]
+                # Under the lock: two threads that register at once must not start two.
+                client.start()
+                wanted.append(client)
+        for client in wanted:
             client.wake()
 
     def _make_locked(self, endpoint: Endpoint) -> NativeWebSocketClient:
