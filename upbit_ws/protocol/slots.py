@@ -42,7 +42,8 @@ class Reopened(NamedTuple):
 
 
 _CLOCK_RESET_AFTER: Final = 8
-_SMALLEST_HISTORY: Final = 2
+#: Two payloads in a row that do not decode leave the one before them.
+_SMALLEST_HISTORY: Final = 3
 _SMALLEST_ID_WINDOW: Final = 512
 
 
@@ -60,7 +61,7 @@ class Slot:
         self.current: Entry | None = None
         #: How many payloads were taken so far.
         self.revision = 0
-        #: Payloads, oldest first. At least two are kept, so that one that does not decode leaves the one before it.
+        #: Payloads, oldest first. Some are kept in any case, so that one that does not decode leaves one that does.
         self.history_limit = history_limit
         self.history: deque[Entry] = deque(maxlen=max(history_limit, _SMALLEST_HISTORY))
         #: Server time of the current payload, as its digits.
@@ -91,8 +92,11 @@ class Slot:
 
     def take(self, entry: Entry, timestamp: bytes) -> bool:
         """Take a payload of a state type. False where it is older than the current one."""
-        if timestamp < self.timestamp and not self._believes_older(entry):
-            return False
+        if timestamp < self.timestamp:
+            if not self._believes_older(entry):
+                return False
+        elif self.run_of_older:
+            self.run_of_older = 0
         self.timestamp = timestamp
         self.current = entry
         self.revision += 1
@@ -130,6 +134,10 @@ class Slot:
     def entries(self) -> list[Entry]:
         """The history, oldest first."""
         return list(self.history)
+
+    def stand_ins(self) -> list[Entry]:
+        """What may stand in for a newest payload that does not decode, the best first."""
+        return self.entries()[::-1]
 
 
 class TradeSlot(Slot):
@@ -185,13 +193,15 @@ class TradeSlot(Slot):
 class CandleSlot(Slot):
     """One payload per candle start, the last one received (Upbit: websocket-candle page)."""
 
-    __slots__ = ("_by_start", "_start")
+    __slots__ = ("_by_start", "_replaced", "_start")
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
         #: Start -> newest payload and its server timestamp.
         self._by_start: dict[bytes, tuple[Entry, bytes]] = {}
         self._start = b""
+        #: Earlier payloads of the newest candle, which the history does not keep.
+        self._replaced: deque[Entry] = deque(maxlen=_SMALLEST_HISTORY - 1)
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         if entry[1][1] != self.epoch:
@@ -203,6 +213,10 @@ class CandleSlot(Slot):
         if len(self._by_start) > max(self.history_limit, _SMALLEST_HISTORY):
             del self._by_start[min(self._by_start)]
         if identity >= self._start:
+            if known is not None:
+                self._replaced.append(known[0])
+            else:
+                self._replaced.clear()
             self._start = identity
             self.timestamp = timestamp
             self.current = entry
@@ -243,6 +257,9 @@ class CandleSlot(Slot):
 
     def entries(self) -> list[Entry]:
         return [entry for _, (entry, _) in sorted(self._by_start.items())]
+
+    def stand_ins(self) -> list[Entry]:
+        return [*reversed(self._replaced), *reversed(self.entries())]
 
     @property
     def start(self) -> bytes:

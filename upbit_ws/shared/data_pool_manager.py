@@ -56,6 +56,8 @@ class RejectedPayload:
     sample: bytes
     reason: str
     received_at: float
+    #: The whole of it, to know it again.
+    payload: bytes = field(repr=False, eq=False)
 
 
 @frozen
@@ -376,9 +378,11 @@ class DataPoolManager:
         with self._lock:
             if unknown:
                 self._unknown += 1
+            elif any(known.payload is payload for known in self._rejected):
+                return  # it was looked at before
             else:
                 self._undecodable += 1
-            self._rejected.append(RejectedPayload(payload[:_LARGEST_SAMPLE], reason, now))
+            self._rejected.append(RejectedPayload(payload[:_LARGEST_SAMPLE], reason, now, payload))
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -393,24 +397,31 @@ class DataPoolManager:
         memo = slot.memo
         if memo is not None and memo[0] is current:
             return memo[1]
-        found = self._decode_newest(slot, current) or (None if memo is None else memo[1])
+        try:
+            found: tuple[Event, Entry] | None = decode_event(current[0]), current
+        except PayloadError as error:
+            self._reject(current[0], str(error), current[1][0])
+            found = self._decode_stand_in(slot, current, None if memo is None else memo[1])
         if found is not None:
             slot.memo = (current, found)
         return found
 
-    def _decode_newest(self, slot: Slot, current: Entry) -> tuple[Event, Entry] | None:
-        try:
-            return decode_event(current[0]), current
-        except PayloadError as error:
-            self._reject(current[0], str(error), current[1][0])
-        for entry in reversed(slot.entries()):
-            if entry is current or entry[0] is current[0]:
+    def _decode_stand_in(
+        self, slot: Slot, current: Entry, last: tuple[Event, Entry] | None
+    ) -> tuple[Event, Entry] | None:
+        """The newest payload before `current` that decodes; `last` is what was decoded last, if anything."""
+        with self._lock:
+            candidates = slot.stand_ins()
+        for entry in candidates:
+            if last is not None and entry[1][0] < last[1][1][0]:
+                return last  # it is newer than what is still kept
+            if entry[0] is current[0]:
                 continue
             try:
                 return decode_event(entry[0]), entry
             except PayloadError:
                 continue
-        return None
+        return last
 
     def price(self, slot: Slot) -> float | None:
         """The newest `trade_price` of a ticker, trade or candle slot, without building its event."""
