@@ -53,6 +53,7 @@ class MarketPulls(PullBase):
             if price is None:
                 raise DataTimeoutError([slot.key], prices, reason="what came did not decode")
             prices[symbol] = price
+        self._puller.check_stand_ins(chosen.slots, max_age)
         return prices
 
     def get_current_price(

@@ -83,6 +83,7 @@ class PullBase:
             if found is None or not isinstance(found[0], event_type):
                 raise DataTimeoutError([slot.key], events, reason="what came did not decode")
             events[symbol] = found[0]
+        self._puller.check_stand_ins(chosen.slots, max_age)
         return events
 
     def _history(

@@ -68,6 +68,25 @@ class Puller:
         if limit is not None:
             self._check_age(slots, limit)
 
+    def check_stand_ins(self, slots: Sequence[Slot], max_age: float | None) -> None:
+        """Refuse values that stand in for newer ones that did not decode and are too old. To be asked after decoding.
+
+        Raises:
+            StaleDataError: nothing vouches for such a value after it arrived, so its age is that of its arrival.
+        """
+        limit = self._config.max_age if max_age is None else max_age
+        if limit is None:
+            return
+        arrivals: dict[StreamKey, float] = {}
+        for slot in slots:
+            memo = slot.memo
+            if memo is not None and memo[0] is slot.current and memo[1][1][0] is not memo[0][0]:
+                arrivals[slot.key] = memo[1][1][1][0]
+        now = self._clock()
+        stale = {key: now - arrived for key, arrived in arrivals.items() if now - arrived > limit}
+        if stale:
+            raise StaleDataError(age=max(stale.values()), max_age=limit, keys=tuple(stale))
+
     def _wait_for_first(self, slots: Sequence[Slot], timeout: float | None) -> None:
         seconds = self._config.timeout if timeout is None else timeout
         deadline = self._clock() + seconds
