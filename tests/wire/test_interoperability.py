@@ -37,9 +37,9 @@ def echo_server(tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[
         finally:
             server.shutdown()
             thread.join()
-            for end in (server.shutdown_watcher, server.shutdown_notifier):
-                if isinstance(end, int):  # releases that still run on Python 3.10 leave this pipe open
-                    os.close(end)
+    for end in (server.shutdown_watcher, server.shutdown_notifier):
+        if isinstance(end, int):  # releases that still run on Python 3.10 leave this pipe open
+            os.close(end)
 
 
 MESSAGES = [b"x", b"", "한글".encode() * 5000, b"[1,2,3]" * 20_000, b'{"a":1}']
