@@ -217,7 +217,10 @@ class SimpleWebSocketClient(MarketPulls):
                 if codes is None or slot.key.symbol in codes
             ]
 
-        return Updates(self._manager.pool, slots, timeout, self._manager.clock, lambda: not self._is_closed)
+        return Updates(self._manager.pool, slots, timeout, self._manager.clock, self._is_usable)
+
+    def _is_usable(self) -> bool:
+        return not self._is_closed and not self._manager.is_over
 
     # -- truth --------------------------------------------------------------------------------------------------------
 
