@@ -16,18 +16,34 @@ MEMORY = 6.0
 CAP_FLOORS = 30.0
 """No silence longer than so many floors (5 min by default) goes without a question, however quiet the feed is."""
 MAX_DOUBLINGS = 16
+BRIEF = 0.01
+"""Pauses shorter than this many floors (0.1 s by default) are added up before they are weighed against the past."""
 
 
 class Cadence:
     """The usual pause of one endpoint's feed. It outlives connections: a new one is as quick as the last one was."""
 
-    __slots__ = ("_barren", "_cap", "_factor", "_floor", "_memory", "_squares", "_sum")
+    __slots__ = (
+        "_barren",
+        "_brief",
+        "_cap",
+        "_factor",
+        "_floor",
+        "_gathered",
+        "_gathered_squares",
+        "_memory",
+        "_squares",
+        "_sum",
+    )
 
     def __init__(self, floor: float, factor: float) -> None:
         """`floor`: seconds below which silence is never suspicious. `factor`: how many usual pauses are too long."""
         self._floor = floor
         self._factor = factor
         self._memory = MEMORY * floor
+        self._brief = BRIEF * floor
+        self._gathered = 0.0
+        self._gathered_squares = 0.0
         self._cap = CAP_FLOORS * floor
         self._sum = 0.0
         self._squares = 0.0
@@ -35,9 +51,18 @@ class Cadence:
 
     def learn(self, pause: float) -> None:
         """The feed spoke after `pause` seconds."""
+        square = pause * pause
+        if pause < self._brief:
+            # Of a busy feed there are thousands a second: they are added up and counted together.
+            self._gathered += pause
+            self._gathered_squares += square
+            if self._gathered < self._brief:
+                return
+            pause, square = self._gathered, self._gathered_squares
+            self._gathered = self._gathered_squares = 0.0
         decay = exp(-pause / self._memory)
         self._sum = self._sum * decay + pause
-        self._squares = self._squares * decay + pause * pause
+        self._squares = self._squares * decay + square
 
     @property
     def usual_pause(self) -> float:

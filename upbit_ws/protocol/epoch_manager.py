@@ -11,13 +11,24 @@ batch from a current epoch?" is only worth something when nothing can happen bet
 from __future__ import annotations
 
 from collections.abc import Hashable
+from enum import Enum, unique
 
 from attrs import define
 
-__all__ = ["EpochManager"]
+__all__ = ["EpochManager", "Standing"]
 
 MAX_CLOSED = 4096
 """Closed epochs remembered at the most. At one reconnect per minute that is almost three days of final values."""
+
+
+@unique
+class Standing(Enum):
+    """Where an epoch stands among those of its endpoint."""
+
+    NEWEST = "newest"
+    OLDER = "older"
+    """Open beside a newer one: make before break."""
+    OVER = "over"
 
 
 @define(slots=True)
@@ -81,6 +92,16 @@ class EpochManager:
     def is_current(self, endpoint: Hashable, epoch: int) -> bool:
         """Whether what `epoch` delivers may still be filed. During an overlap this holds for both epochs."""
         return epoch in self._open.get(endpoint, ())
+
+    def admit(self, endpoint: Hashable, epoch: int, now: float) -> Standing:
+        """A batch of `epoch` arrived: whether it counts; where it does, it is a proof of life. One call per batch."""
+        numbers = self._open.get(endpoint)
+        if numbers is None or epoch not in numbers:
+            return Standing.OVER
+        entry = self._epochs[epoch]
+        if now > entry.alive_at:
+            entry.alive_at = now
+        return Standing.NEWEST if numbers[-1] == epoch else Standing.OLDER
 
     def current(self, endpoint: Hashable) -> int | None:
         """The newest open epoch of `endpoint`, None while it has no connection."""

@@ -15,16 +15,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from upbit_ws.events import Event, TradeEvent
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
+from upbit_ws.protocol.account_slots import slot_for
 from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, parse_elements
-from upbit_ws.protocol.epoch_manager import EpochManager
+from upbit_ws.protocol.epoch_manager import EpochManager, Standing
 from upbit_ws.protocol.gap_filling import RecoveredRow
 from upbit_ws.protocol.lanes import Lane, lane_for
-from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed, new_slot
+from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed
+from upbit_ws.shared.account_filing import AccountFiling
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.waiting import Waiter
 from upbit_ws.types import DataType, Endpoint, Retention, StreamKey
@@ -37,16 +39,24 @@ _WIRE_NAMES: Final = frozenset(data_type.value for data_type in DataType)
 _CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
 
 
-@define
-class Ingested:
-    """What one batch left to do outside the lock."""
+#: Shared and never written to: a batch that leaves nothing to do makes no lists.
+_NO_CONTROLS: Final[list[dict[str, Any]]] = []
+_NO_DELIVERIES: Final[list[tuple[Slot, Entry]]] = []
+_NO_REOPENED: Final[list[tuple[Slot, Reopened]]] = []
 
-    #: Error, status and control replies, parsed.
-    controls: list[dict[str, Any]] = field(factory=list)
-    #: Payloads of slots that somebody watches, in order.
-    deliveries: list[tuple[Slot, Entry]] = field(factory=list)
-    #: Log streams that go on after a loss, with what came before and after it.
-    reopened: list[tuple[Slot, Reopened]] = field(factory=list)
+
+class Ingested:
+    """What one batch left to do outside the lock. Its lists are made when something comes into them, which is rare."""
+
+    __slots__ = ("controls", "deliveries", "reopened")
+
+    def __init__(self) -> None:
+        #: Error, status and control replies, parsed.
+        self.controls: list[dict[str, Any]] = _NO_CONTROLS
+        #: Payloads of slots that somebody watches, in order.
+        self.deliveries: list[tuple[Slot, Entry]] = _NO_DELIVERIES
+        #: Log streams that go on after a loss, with what came before and after it.
+        self.reopened: list[tuple[Slot, Reopened]] = _NO_REOPENED
 
 
 @frozen
@@ -73,10 +83,11 @@ class PoolCounters:
     duplicates: int
 
 
-class DataPoolManager:
+class DataPoolManager(AccountFiling):
     """Latest values, histories, waiters. One per manager, shared by all its connections and clients."""
 
     def __init__(self) -> None:
+        super().__init__()
         #: Guards everything below, the slots and the epochs.
         self._lock = make_lock("data-pool", 30)
         self._epochs = EpochManager()
@@ -107,7 +118,7 @@ class DataPoolManager:
             self._versions[endpoint] = max(version, self._versions.get(endpoint, 0))
             for key in keys:
                 if key not in self._slots:
-                    self._slots[key] = new_slot(key, 0)
+                    self._slots[key] = slot_for(key, 0)
 
     def forget_except(self, endpoint: Endpoint, keys: Collection[StreamKey], version: int) -> None:
         """Forget the slots of an endpoint that the request just sent does not name.
@@ -147,7 +158,7 @@ class DataPoolManager:
         slot = self._slots.get(key)
         if slot is None:
             with self._lock:
-                slot = self._slots.setdefault(key, new_slot(key, 0))
+                slot = self._slots.setdefault(key, slot_for(key, 0))
         return slot
 
     def has_delivered(self, key: StreamKey, epoch: int) -> bool:
@@ -235,11 +246,11 @@ class DataPoolManager:
         fired: list[Waiter] = []
         with self._lock:
             self._messages += len(messages)
-            if not self._epochs.is_current(endpoint, epoch):
-                self._stale += len(messages)
-                return result
-            self._epochs.alive(epoch, now)
-            if self._epochs.current(endpoint) != epoch:
+            standing = self._epochs.admit(endpoint, epoch, now)
+            if standing is not Standing.NEWEST:
+                if standing is Standing.OVER:
+                    self._stale += len(messages)
+                    return result
                 messages = self._still_counting_locked(messages, epoch)
             remaining = iter(messages)
             unmatched = self._file_locked(remaining, stamp, result, fired)
@@ -296,7 +307,7 @@ class DataPoolManager:
             return
         for payload, element in elements:
             if not _CONTROL_KEYS.isdisjoint(element):
-                result.controls.append(element)
+                result.controls = [*result.controls, element]
                 continue
             slot = self._ingest_parsed(payload, element, stamp, result)
             if slot is not None and len(elements) == 1:
@@ -308,9 +319,13 @@ class DataPoolManager:
             self._reject(payload, "unknown type", stamp[0], unknown=True)
             return None
         try:
-            key = decode_event(payload).key
+            event = decode_event(payload)
         except PayloadError as error:
             self._reject(payload, str(error), stamp[0])
+            return None
+        key = event.key
+        if key.data_type.needs_auth:
+            result.deliveries += self._file_account_event(event, payload, stamp)
             return None
         fired: list[Waiter] = []
         with self._lock:
@@ -330,6 +345,8 @@ class DataPoolManager:
         if slot.waiters:
             _collect(slot, fired)
         if slot.watchers:
+            if result.deliveries is _NO_DELIVERIES:
+                result.deliveries = []
             result.deliveries.append((slot, entry))
         if slot.reopened is not None:
             self._note_reopened_locked(slot, slot.reopened, result)
@@ -343,7 +360,7 @@ class DataPoolManager:
             slot.pending = reopened
             self._pending.append(slot)
         else:
-            result.reopened.append((slot, reopened))
+            result.reopened = [*result.reopened, (slot, reopened)]
 
     def fill(self, slot: Slot, rows: Iterable[RecoveredRow], now: float) -> list[tuple[Slot, Entry]]:
         """File what was fetched for a gap; what of it was new, in order, for the subscribers."""

@@ -17,10 +17,13 @@ __all__ = ["Poller", "SelectPoller", "make_poller"]
 _LONGEST = 2**31 - 1
 
 
+_READABLE = (True, False, False)
+
+
 class Poller:
     """Waits on `poll`, in which both descriptors are registered once."""
 
-    __slots__ = ("_poll", "_socket_fd", "_wakeup_fd", "_wants_write")
+    __slots__ = ("_only_readable", "_poll", "_socket_fd", "_wakeup_fd", "_wants_write")
 
     def __init__(self, sock: socket.socket, wakeup: Wakeup | None) -> None:
         self._poll = select.poll()
@@ -28,6 +31,8 @@ class Poller:
         self._wakeup_fd = -1
         self._wants_write = False
         self._poll.register(self._socket_fd, select.POLLIN)
+        #: The usual answer: bytes on the socket and nothing else.
+        self._only_readable = [(self._socket_fd, select.POLLIN)]
         if wakeup is not None:
             self._wakeup_fd = wakeup.fileno()
             self._poll.register(self._wakeup_fd, select.POLLIN)
@@ -41,10 +46,11 @@ class Poller:
         if wants_write is not self._wants_write:
             self._wants_write = wants_write
             self._poll.modify(self._socket_fd, select.POLLIN | select.POLLOUT if wants_write else select.POLLIN)
+        found = self._poll.poll(None if timeout is None else min(max(timeout, 0.0) * 1000.0, _LONGEST))
+        if found == self._only_readable:
+            return _READABLE
         readable = writable = woken = False
-        for descriptor, events in self._poll.poll(
-            None if timeout is None else min(max(timeout, 0.0) * 1000.0, _LONGEST)
-        ):
+        for descriptor, events in found:
             if descriptor == self._wakeup_fd:
                 woken = True
                 continue

@@ -40,6 +40,9 @@ _MAX_CONTROL_PAYLOAD = 125
 _FIN_PATIENCE = 0.1
 
 
+_READABLE = (True, False)
+
+
 @frozen
 class TransportSettings:
     """Sizes in bytes. `max_outgoing` bounds what waits to be sent; a subscription to all markets is 10 kB."""
@@ -73,6 +76,8 @@ class Transport:
         host: str = "",
     ) -> None:
         self._sock = sock
+        self._recv = sock.recv
+        self._read_size = settings.read_size
         self._wakeup = wakeup
         self._clock = clock
         self._tls = tls
@@ -129,8 +134,11 @@ class Transport:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
             Neither, and early, where something was sent.
         """
-        timeout = 0.0 if self._has_news else timeout
-        readable, writable, woken = self._poller.wait(timeout, self.wants_write)
+        if self._has_unseen or self._failure is not None or self._write_failure is not None:
+            timeout = 0.0
+        readable, writable, woken = self._poller.wait(timeout, self.wants_write if self._outgoing else False)
+        if readable and not woken and not writable:
+            return _READABLE
         if woken:
             self._wakeup.clear()
         if writable:
@@ -181,7 +189,7 @@ class Transport:
             data, self._leftover = self._leftover, b""
             return data
         try:
-            data = self._sock.recv(self._settings.read_size)
+            data = self._recv(self._read_size)
         except (BlockingIOError, InterruptedError):
             # Nothing more is here: now a failed write is the end.
             self._failure = self._failure or self._write_failure
