@@ -123,11 +123,11 @@ def known_strategy(value: object, argument: str = "strategy") -> BackpressureStr
     Raises:
         InvalidArgumentError: there is none of that name.
     """
-    name = value.lower() if isinstance(value, str) else value
-    if name in BackpressureStrategy._value2member_map_:
-        return BackpressureStrategy(name)
-    if isinstance(value, str) and value in _strategies:
-        return value
+    if isinstance(value, str):
+        if value.lower() in BackpressureStrategy._value2member_map_:
+            return BackpressureStrategy(value.lower())
+        if value in _strategies:
+            return value
     raise InvalidArgumentError(
         argument, f"must be one of {', '.join(map(repr, _strategies))}, got {value!r}",
         f"{argument}=BackpressureStrategy.DROP_OLDEST",

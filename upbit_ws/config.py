@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from upbit_ws import checks
 from upbit_ws.auth_config import AuthConfig, Credentials
+from upbit_ws.backpressure import known_strategy
 from upbit_ws.exceptions import InvalidArgumentError
 from upbit_ws.secret import Secret
 from upbit_ws.types import BackpressureStrategy, Endpoint, WireFormat
@@ -56,9 +57,12 @@ def _wire_format(value: WireFormat | str) -> WireFormat:
     return format_
 
 
-def _to_strategy(value: BackpressureStrategy | str) -> BackpressureStrategy:
-    strategy: BackpressureStrategy = checks.to_member(BackpressureStrategy, value)
-    return strategy
+def _state_strategy(value: BackpressureStrategy | str) -> BackpressureStrategy | str:
+    return known_strategy(value, "BackpressureConfig.state_strategy")
+
+
+def _log_strategy(value: BackpressureStrategy | str) -> BackpressureStrategy | str:
+    return known_strategy(value, "BackpressureConfig.log_strategy")
 
 
 @frozen(kw_only=True)
@@ -155,19 +159,16 @@ class BackpressureConfig:
 
     Attributes:
         workers: Threads that run callbacks.
-        state_strategy, log_strategy: For types where the newest counts, and where each counts.
+        state_strategy, log_strategy: For types where the newest counts (candles too), and where each counts. A member,
+            its name, or the name of a registered strategy (`docs/extending.md`).
         mailbox_size: Events that one subscriber may be behind.
         block_deadline: Seconds that BLOCK waits before it drops.
         stuck_after: Seconds after which a callback that does not return is reported and its worker replaced.
     """
 
     workers: int = field(default=2, validator=checks.whole(at_least=1))
-    state_strategy: BackpressureStrategy = field(
-        default=BackpressureStrategy.CONFLATE, converter=_to_strategy, validator=checks.member(BackpressureStrategy)
-    )
-    log_strategy: BackpressureStrategy = field(
-        default=BackpressureStrategy.DROP_OLDEST, converter=_to_strategy, validator=checks.member(BackpressureStrategy)
-    )
+    state_strategy: BackpressureStrategy | str = field(default=BackpressureStrategy.CONFLATE, converter=_state_strategy)
+    log_strategy: BackpressureStrategy | str = field(default=BackpressureStrategy.DROP_OLDEST, converter=_log_strategy)
     mailbox_size: int = field(default=10_000, validator=checks.whole(at_least=1))
     block_deadline: float = field(default=1.0, validator=checks.seconds())
     stuck_after: float = field(default=5.0, validator=checks.seconds(above=0))

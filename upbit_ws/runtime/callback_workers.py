@@ -260,6 +260,7 @@ class CallbackWorkers:
             except BaseException as error:  # SystemExit and KeyboardInterrupt of user code too end here, not the thread
                 self._failed(subscriber, error)
             worker.called_at = None
+            del callback  # an object that only this call held is collected now, not after the turn
             done = clock()
             durations.append(done - now)
             if done >= ends:
