@@ -46,17 +46,13 @@ class Feed:
         self._with_book = data_type is DataType.TICKER
         self._manager = GlobalWebSocketManager(config)
         self._client = SimpleWebSocketClient("upbit-ws", manager=self._manager)
-        try:
-            # Trades count each, so they need room to wait in until they are printed; of the rest the newest is enough.
-            history = None if data_type.retention is Retention.LOG else 0
-            self._client.register_interest([data_type], symbols, history=history)
-            if self._with_book:
-                self._client.register_interest([DataType.ORDERBOOK], symbols, history=0, orderbook_units=1)
-            self._waiting = self._client.updates([data_type], timeout=0.25)
-            self._at_once = self._client.updates([data_type], timeout=0)
-        except BaseException:
-            self.close()
-            raise
+        # Trades count each, so they need room to wait in until they are printed; of the rest the newest is enough.
+        history = None if data_type.retention is Retention.LOG else 0
+        self._client.register_interest([data_type], symbols, history=history)
+        if self._with_book:
+            self._client.register_interest([DataType.ORDERBOOK], symbols, history=0, orderbook_units=1)
+        self._waiting = self._client.updates([data_type], timeout=0.25)
+        self._at_once = self._client.updates([data_type], timeout=0)
         self._meter = Meter()
 
     def __enter__(self) -> Feed:
