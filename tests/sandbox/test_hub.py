@@ -195,7 +195,7 @@ def test_a_book_is_not_sent_to_who_would_see_no_change() -> None:
     book = world.market.listings["KRW-BTC"].book
     price = book.asks.price_at(7)
     book.asks.add(price, 1)
-    world.market._touch_book("KRW-BTC")
+    world.market.touch_book("KRW-BTC")
     world.hub.publish(world.market.advance(1))
 
     assert world.got(narrow) == ["orderbook KRW-BTC S"]

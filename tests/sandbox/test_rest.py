@@ -287,5 +287,5 @@ def test_large_replies_are_compressed(exchange: Sandbox) -> None:
     assert ask(exchange, "/v1/orderbook", markets="KRW-BTC").headers["Content-Encoding"] == "gzip"
 
 
-def test_a_call_that_does_not_exist_yet_is_not_found(exchange: Sandbox) -> None:
-    assert requests.post(f"{exchange.url}/v1/orders", json={"market": "KRW-BTC"}, timeout=5).status_code == 404
+def test_a_call_that_does_not_exist_is_not_found(exchange: Sandbox) -> None:
+    assert requests.post(f"{exchange.url}/v1/withdraws/coin", json={"currency": "BTC"}, timeout=5).status_code == 404

@@ -7,8 +7,25 @@ For demos without a network, for this package's tests and for the tests of those
 
 from __future__ import annotations
 
+from upbit_ws.sandbox.accounts import Balance
+from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
 from upbit_ws.sandbox.config import SandboxConfig
 from upbit_ws.sandbox.exchange import Exchange, Trade
+from upbit_ws.sandbox.order_rules import OrderError
+from upbit_ws.sandbox.orders import FillRecord, OrderRecord
 from upbit_ws.sandbox.sandbox import Sandbox, SandboxError
 
-__all__ = ["Exchange", "Sandbox", "SandboxConfig", "SandboxError", "Trade"]
+__all__ = [
+    "SANDBOX_ACCESS_KEY",
+    "SANDBOX_SECRET_KEY",
+    "Balance",
+    "Exchange",
+    "FillRecord",
+    "OrderError",
+    "OrderRecord",
+    "Sandbox",
+    "SandboxConfig",
+    "SandboxError",
+    "SandboxKey",
+    "Trade",
+]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from attrs import field, frozen
 
 from upbit_ws.checks import flag, seconds, whole
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.sandbox.auth import AUTH_FAILURES, SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
 from upbit_ws.sandbox.market import MarketOptions
+from upbit_ws.sandbox.money import to_atoms
+from upbit_ws.sandbox.order_rules import SMP_TYPES
 
 __all__ = ["MESSAGE_LIMIT_ACTIONS", "SandboxConfig"]
 
@@ -46,6 +50,48 @@ def _action(_: object, attribute: Any, value: Any) -> None:
 def _limit(record: object, attribute: Any, value: Any) -> None:
     if value is not None:
         whole(at_least=1)(record, attribute, value)
+
+
+def _to_keys(value: Any) -> Any:
+    """Secrets as keys; anything else stays, for the validator to refuse."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: SandboxKey(key) if isinstance(key, str) else key for name, key in value.items()}
+
+
+def _keys(_: object, attribute: Any, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(key, SandboxKey) for key in value.values()):
+        problem = "must map access keys to secrets or SandboxKey records"
+        raise InvalidArgumentError(f"SandboxConfig.{attribute.name}", problem, 'keys={"access": "secret"}')
+
+
+def _failure(_: object, attribute: Any, value: Any) -> None:
+    if value not in AUTH_FAILURES:
+        problem = f"must be one of {', '.join(AUTH_FAILURES)}, got {value!r}"
+        raise InvalidArgumentError(f"SandboxConfig.{attribute.name}", problem, 'auth_failure="http"')
+
+
+def _balances(_: object, attribute: Any, value: Any) -> None:
+    try:
+        covered = all(to_atoms(amount) >= 0 for amount in value.values())
+    except (AttributeError, ValueError):
+        covered = False
+    if not covered:
+        problem = f"must map currencies to amounts that are not negative, got {value!r}"
+        raise InvalidArgumentError(f"SandboxConfig.{attribute.name}", problem, 'balances={"KRW": "1000000"}')
+
+
+def _fee(_: object, attribute: Any, value: Any) -> None:
+    parts = Decimal(str(value)) * 10_000
+    if not 0 <= parts < 10_000 or parts != parts.to_integral_value():
+        problem = f"must be a multiple of 0.0001 below 1, got {value!r}"
+        raise InvalidArgumentError(f"SandboxConfig.{attribute.name}", problem, 'fee_rate="0.0005"')
+
+
+def _smp(_: object, attribute: Any, value: Any) -> None:
+    if value not in (None, *SMP_TYPES):
+        problem = f"must be None or one of {', '.join(SMP_TYPES)}, got {value!r}"
+        raise InvalidArgumentError(f"SandboxConfig.{attribute.name}", problem, 'default_smp_type="cancel_maker"')
 
 
 def _share(_: object, attribute: Any, value: Any) -> None:
@@ -104,6 +150,16 @@ class SandboxConfig:
         retry_after_header: tell the block time in a `Retry-After` header too. The real exchange was never seen to.
 
         backlog: bytes that may wait for a slow reader before its connection is dropped.
+
+        keys: secret (or a `SandboxKey` with account, scopes, addresses) by access key. Each account begins with
+            `balances`: amounts by currency, with up to 20 decimals.
+        auth_failure: how a bad token fails on a private or info socket, see `AUTH_FAILURES`.
+        default_limit, order_limit: REST calls per second and account: queries and cancels, and new orders.
+        fee_rate: of every fill, a multiple of 0.0001.
+        default_smp_type: self-match prevention of an order that names none; None: null, as before 2026-11-09.
+        wait_first: an order that fills at once is told as `wait` first, as a market buy was captured.
+        asset_delay: seconds for which an account's very first `myAsset` subscription gets nothing.
+        money_exponents: write small amounts of private messages as `7.9276E-4`.
     """
 
     host: str = "127.0.0.1"
@@ -151,6 +207,24 @@ class SandboxConfig:
     retry_after_header: bool = field(default=False, validator=flag)
 
     backlog: int = field(default=32 << 20, validator=whole(at_least=1))
+
+    keys: Mapping[str, SandboxKey] = field(
+        factory=lambda: {SANDBOX_ACCESS_KEY: SandboxKey(SANDBOX_SECRET_KEY)},
+        converter=_to_keys,
+        validator=_keys,
+        repr=False,
+    )
+    balances: Mapping[str, Decimal | int | float | str] = field(
+        factory=lambda: {"KRW": 100_000_000, "BTC": 1}, validator=_balances
+    )
+    auth_failure: str = field(default="on_request", validator=_failure)
+    default_limit: int | None = field(default=30, validator=_limit)
+    order_limit: int | None = field(default=12, validator=_limit)
+    fee_rate: Decimal | str = field(default="0.0005", validator=_fee)
+    default_smp_type: str | None = field(default="cancel_maker", validator=_smp)
+    wait_first: bool = field(default=True, validator=flag)
+    asset_delay: float = field(default=0.0, validator=seconds())
+    money_exponents: bool = field(default=False, validator=flag)
 
     @property
     def market_options(self) -> MarketOptions:

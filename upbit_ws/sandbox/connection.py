@@ -51,6 +51,8 @@ class WebSocketState:
         self.log = log
         self.windows = (Window(_MESSAGES_A_SECOND), Window(_MESSAGES_A_MINUTE))
         self.wants_status = False
+        self.account: str | None = None  # whom a verified token speaks for
+        self.scopes: frozenset[str] = frozenset()
         self.refused = False  # an error was sent; whatever comes now is ignored until the close
         self.fragments = bytearray()
 

@@ -9,16 +9,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from random import Random
 
 from attrs import evolve
 
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.sandbox.accounts import Balance, InsufficientFundsError, Ledger
+from upbit_ws.sandbox.auth import KeyRing, SandboxKey
 from upbit_ws.sandbox.catalogue import market_specs, named_specs
 from upbit_ws.sandbox.config import SandboxConfig
+from upbit_ws.sandbox.desk import Desk
+from upbit_ws.sandbox.feeds import Feeds
 from upbit_ws.sandbox.hub import Hub, HubOptions
 from upbit_ws.sandbox.listing import Listing
 from upbit_ws.sandbox.market import Market
+from upbit_ws.sandbox.matching import Engine, EngineOptions
+from upbit_ws.sandbox.money import to_atoms
+from upbit_ws.sandbox.order_rules import OrderError
+from upbit_ws.sandbox.orders import OrderRecord
 from upbit_ws.sandbox.records import MarketEvent, TradeRecord
 from upbit_ws.sandbox.tick_size import from_units, is_on_grid, tick_size, to_units
 
@@ -28,6 +37,8 @@ FIXED_START = 1_790_134_742.0
 """Where a `manual` market begins, 2026-09-23 03:39:02 UTC: the same run twice is the same."""
 
 _SIDES = ("ASK", "BID")
+
+Amount = Decimal | int | float | str
 
 
 class Trade:
@@ -81,6 +92,14 @@ class Exchange:
             market_specs(config.markets, config.market_count), now=start * 1_000, options=config.market_options
         )
         self.hub = Hub(self.market, _hub_options(config), Random(config.seed))
+        self.feeds = Feeds(self.hub, exponents=config.money_exponents, asset_delay=config.asset_delay)
+        self.keys = KeyRing(config.keys)
+        ledger = Ledger()
+        engine = Engine(self.market, ledger, _engine_options(config))
+        self.desk = Desk(self.market, self.hub, ledger, engine, self.feeds)
+        for account in self.keys.accounts or ["main"]:
+            for currency, amount in config.balances.items():
+                self.desk.deposit(account, currency, to_atoms(amount))
         self._config = config
         self._wake = wake
 
@@ -126,7 +145,7 @@ class Exchange:
             raise InvalidArgumentError("seconds", f"must not be negative, got {seconds!r}", "advance(1.0)")
         with self.lock:
             events = self.market.advance(seconds)
-            self.hub.publish(events)
+            self.desk.publish(events)
         self._wake()
         return len(events)
 
@@ -150,9 +169,9 @@ class Exchange:
             if size is not None and size < 1:
                 raise InvalidArgumentError("volume", f"must be at least 0.00000001, got {volume!r}", "volume=0.01")
             events = self.market.trade(code, price=units, size=size, side=side)
-            self.hub.publish(events)
+            self.desk.publish(events)
         self._wake()
-        return next(Trade(event) for event in events if isinstance(event, TradeRecord))
+        return next(Trade(event) for event in reversed(events) if isinstance(event, TradeRecord))
 
     def list_market(self, code: str, price: float | None = None) -> None:
         """List a market, by default at an invented price, and let it have its first trade."""
@@ -160,19 +179,108 @@ class Exchange:
         if price is not None:
             spec = evolve(spec, price=_on_grid(spec.quote, price))
         with self.lock:
-            self.hub.publish(self.market.list_market(spec))
+            self.desk.publish(self.market.list_market(spec))
         self._wake()
 
     def delist_market(self, code: str) -> None:
         """Take a market off: it falls silent, and REST does not know it any more."""
         with self.lock:
             self._listing_locked(code)
+            self.desk.cancel_market(code)
             self.market.delist_market(code)
+        self._wake()
 
     def warn(self, code: str, warning: bool = True) -> None:
         """Put a market under the investment warning, or lift it."""
         with self.lock:
             self._listing_locked(code).warning = "CAUTION" if warning else "NONE"
+
+    # Orders and assets
+
+    def place_order(
+        self,
+        code: str,
+        side: str,
+        *,
+        price: Amount | None = None,
+        volume: Amount | None = None,
+        order_type: str | None = None,
+        account: str = "main",
+        **options: Amount,
+    ) -> OrderRecord:
+        """
+        Place an order as its owner would by REST; what has become of it at once.
+
+        Args:
+            side: "BID" or "ASK".
+            price: of a limit order; the amount of a market buy (`price`) or of a `best` buy.
+            order_type: by default limit with price and volume, else price (a bid) or market (an ask).
+            options: `time_in_force`, `smp_type`, `identifier`; `trigger_price` makes a reserved order, which waits
+                (`watch`) until the market gets there.
+
+        Raises:
+            OrderError: what REST would answer, `.name` and `.message`.
+        """
+        if order_type is None:
+            order_type = "limit" if price is not None and volume is not None else "price" if price else "market"
+        given = {"price": price, "volume": volume, **options}
+        params = {name: str(value) for name, value in given.items() if value is not None}
+        with self.lock:
+            accepted = self.desk.place(
+                account, {"market": code, "side": side.lower(), "ord_type": order_type, **params}
+            )
+            record = self.desk.engine.orders[accepted.uuid].record()
+        self._wake()
+        return record
+
+    def cancel_order(self, uuid: str) -> OrderRecord:
+        """
+        Cancel what is left of an order. One that is over stays as it is.
+
+        Raises:
+            OrderError: there is no such order.
+        """
+        with self.lock:
+            order = self.desk.engine.orders.get(uuid)
+            if order is None:
+                raise OrderError.named("order_not_found")
+            self.desk.cancel(order)
+            record = order.record()
+        self._wake()
+        return record
+
+    def orders(self, *, account: str = "main", code: str | None = None) -> dict[str, OrderRecord]:
+        """Every order of an account by uuid, oldest first, open ones and those that are over, with their fills."""
+        with self.lock:
+            return {
+                order.uuid: order.record()
+                for order in self.desk.engine.orders.values()
+                if order.account == account and code in (None, order.terms.code)
+            }
+
+    def balances(self, account: str = "main") -> dict[str, Balance]:
+        """What an account has of each currency that it ever held, exactly."""
+        with self.lock:
+            return {balance.currency: balance for balance in self.desk.account(account)}
+
+    def deposit(self, currency: str, amount: Amount, *, account: str = "main") -> None:
+        """Pay in; a negative amount pays out what is free."""
+        with self.lock:
+            try:
+                self.desk.deposit(account, currency, to_atoms(amount))
+            except (ValueError, InsufficientFundsError) as error:
+                raise InvalidArgumentError("amount", f"cannot be paid: {error}", 'deposit("KRW", "1000")') from None
+        self._wake()
+
+    def put_key(self, access_key: str, key: SandboxKey) -> None:
+        """Add a key, or change what is behind it: `SandboxKey(secret, expired=True)`."""
+        with self.lock:
+            self.keys.put(access_key, key)
+
+    def remove_key(self, access_key: str) -> None:
+        """Take a key away; open connections stay."""
+        with self.lock:
+            self.keys.remove(access_key)
 
     # For the server
 
@@ -184,7 +292,7 @@ class Exchange:
             if self._config.manual:
                 return []
             events = self.market.advance(passed)
-            self.hub.publish(events)
+            self.desk.publish(events)
             return events
 
     def until_next_event(self) -> float | None:
@@ -211,6 +319,15 @@ def _on_grid(quote: str, price: float) -> int:
         unit = from_units(tick_size(quote, units))
         raise InvalidArgumentError("price", f"must be a multiple of {unit:.8g}, got {price!r}", "another price")
     return units
+
+
+def _engine_options(config: SandboxConfig) -> EngineOptions:
+    return EngineOptions(
+        seed=config.seed,
+        fee=int(Decimal(str(config.fee_rate)) * 10_000),
+        default_smp=config.default_smp_type,
+        wait_first=config.wait_first,
+    )
 
 
 def _hub_options(config: SandboxConfig) -> HubOptions:

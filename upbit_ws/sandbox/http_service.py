@@ -9,6 +9,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from upbit_ws.sandbox.auth import AuthError, Holder
 from upbit_ws.sandbox.config import SandboxConfig
 from upbit_ws.sandbox.connection import Connection, Stage, WebSocketState
 from upbit_ws.sandbox.exchange import Exchange
@@ -16,6 +17,7 @@ from upbit_ws.sandbox.http import HttpError, HttpReply, HttpRequest, cut_request
 from upbit_ws.sandbox.hub import Reader
 from upbit_ws.sandbox.limits import Gate, Limit, Verdict
 from upbit_ws.sandbox.log import ConnectionLog, Handshake, RestCall, ServerLog
+from upbit_ws.sandbox.order_api import OrderApi, auth_refusal
 from upbit_ws.sandbox.rest import RestApi, RestLimits, refusal
 from upbit_ws.types import Endpoint
 
@@ -43,8 +45,14 @@ class HttpService:
         origin = self._gate(_ORIGIN_LIMIT) if config.origin_limit else None
         self._origin = origin
         self._connects = None if config.connect_limit is None else self._gate(Limit(config.connect_limit))
-        limits = RestLimits(config.rest_limit, origin, patience=config.limit_patience, block=config.block_seconds)
-        self._rest = RestApi(exchange.market, limits, retry_after=config.retry_after_header)
+        self._rest = RestApi(
+            exchange.market, self._limits(config.rest_limit, origin), retry_after=config.retry_after_header
+        )
+        limits = {"default": self._limits(config.default_limit), "order": self._limits(config.order_limit)}
+        self._orders = OrderApi(exchange.desk, exchange.keys, limits, retry_after=config.retry_after_header)
+
+    def _limits(self, per_second: int | None, origin: Gate | None = None) -> RestLimits:
+        return RestLimits(per_second, origin, patience=self._config.limit_patience, block=self._config.block_seconds)
 
     def _gate(self, limit: Limit) -> Gate:
         return Gate((limit,), patience=self._config.limit_patience, block=self._config.block_seconds)
@@ -75,8 +83,9 @@ class HttpService:
                 return None
 
     def _answer(self, connection: Connection, request: HttpRequest, now: float) -> None:
+        api = self._orders if self._orders.knows(request) else self._rest
         with self._exchange.lock:
-            reply = self._rest.answer(request, connection.address, now)
+            reply = api.answer(request, connection.address, now)
         self._log.rest_calls.append(RestCall(now, request.method, request.target, reply.status))
         connection.outgoing += reply.serialize(request)
         connection.ends_when_flushed = request.wants_close
@@ -84,19 +93,39 @@ class HttpService:
     # Upgrading
 
     def _upgrade(self, connection: Connection, request: HttpRequest, now: float) -> None:
-        verdict, blocked_for, told = self._admit(connection, request, now)
+        holder = self._holder(connection, request)
+        caller = connection.address if isinstance(holder, AuthError) else f"account {holder.account}"
+        verdict, blocked_for, told = self._admit(request, caller, now)
         status = verdict.value
-        if verdict is Verdict.PASS:
-            status = self._shake_hands(connection, request, told, now)
-        else:
+        if verdict is not Verdict.PASS:
             reply = refusal(verdict, blocked_for, retry_after=self._config.retry_after_header)
+        elif isinstance(holder, AuthError) and self._is_refused(request):
+            reply, status = auth_refusal(holder), holder.status
+        else:
+            status = self._shake_hands(connection, request, told, now)
+            if connection.web is not None and not isinstance(holder, AuthError):
+                connection.web.account, connection.web.scopes = holder.account, holder.scopes
+            reply = None
+        if reply is not None:
             connection.outgoing += reply.serialize()
             connection.ends_when_flushed = True
         self._log.handshakes.append(Handshake(now, request.path, status, request.headers, request.raw))
 
-    def _admit(self, connection: Connection, request: HttpRequest, now: float) -> tuple[Verdict, float, dict[str, str]]:
-        """Whether this address may connect now, and what the reply tells about it."""
-        gate, group, caller = self._connects, "websocket", connection.address
+    def _holder(self, connection: Connection, request: HttpRequest) -> Holder | AuthError:
+        """Whom the token of an upgrade request speaks for, or what is wrong with it. A socket has no query to hash."""
+        try:
+            with self._exchange.lock:
+                return self._exchange.keys.verify(request.headers.get("authorization"), connection.address)
+        except AuthError as error:
+            return error
+
+    def _is_refused(self, request: HttpRequest) -> bool:
+        """Whether a bad token is refused here already."""
+        return _ENDPOINTS[request.path].needs_auth and self._config.auth_failure == "http"
+
+    def _admit(self, request: HttpRequest, caller: str, now: float) -> tuple[Verdict, float, dict[str, str]]:
+        """Whether this caller (an address; with a key its account) may connect now, and what the reply tells."""
+        gate, group = self._connects, "websocket"
         if self._origin is not None and "origin" in request.headers:
             gate, group = self._origin, "origin"
         verdict, blocked_for, left = Verdict.PASS, 0.0, 4

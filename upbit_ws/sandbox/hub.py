@@ -316,15 +316,18 @@ class Hub:
 
     def _send(self, interest: _Interest, event: MarketEvent, stream: str, cache: dict[_Variant, Outgoing]) -> None:
         reader = interest.reader
-        if self.muted or reader.muted_until is not None:
-            return
         variant = (reader.wire_format, interest.units, interest.group)
         outgoing = cache.get(variant)
         if outgoing is None:
             outgoing = cache[variant] = self._encode(event, stream, variant)
+        self.push(reader, outgoing, (interest.type_name, interest.code))
+
+    def push(self, reader: Reader, outgoing: Outgoing, key: tuple[str, str]) -> None:
+        """Queue a message of that type and code, unless the reader is to get no data."""
+        if self.muted or reader.muted_until is not None:
+            return
         reader.push(outgoing)
         self.awaiting.add(reader)
-        key = (interest.type_name, interest.code)
         self.sent[key] += 1
         reader.sent[key] += 1
 
@@ -339,6 +342,10 @@ class Hub:
             payload = encoder.candle(event, stream)
         else:
             payload = encoder.book(event, stream, units=units, group=group)
+        return self.wrapped(payload, wire_format)
+
+    def wrapped(self, payload: bytes, wire_format: WireFormat) -> Outgoing:
+        """An object as a message of its own, or as an element of the array that the format makes of it."""
         if not wire_format.is_list:
             return Outgoing(payload)
         if self._options.list_group > 1:

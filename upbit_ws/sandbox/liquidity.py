@@ -21,6 +21,10 @@ _MARGIN = 12
 """Levels that a side may have beyond its target before the worst are withdrawn."""
 
 
+Inside = tuple[int | None, int | None]
+"""The best ask and the best bid that somebody else has in the book."""
+
+
 class Liquidity:
     """
     The quoting crowd of one market.
@@ -44,29 +48,35 @@ class Liquidity:
     def _level_size(self) -> int:
         return max(int(self._size * self._rng.lognormvariate(0.0, 0.9)), 1)
 
-    def mend(self, book: Book, last: int) -> None:
-        """Close a wide spread and fill both sides up. An empty side begins beside `last`, the last traded price."""
-        self._anchor(book, last)
-        self._narrow(book)
+    def mend(self, book: Book, last: int, guests: Inside = (None, None)) -> None:
+        """
+        Close a wide spread and fill both sides up. An empty side begins beside `last`, the last traded price.
+
+        `guests`: the best ask and the best bid of users, which the crowd does not quote through.
+        """
+        self._anchor(book, last, guests)
+        self._narrow(book, guests)
         self._fill(book.asks, up=True)
         self._fill(book.bids, up=False)
 
-    def _anchor(self, book: Book, last: int) -> None:
+    def _anchor(self, book: Book, last: int, guests: Inside) -> None:
         """Give an empty side its first level, on the far side of `last` and of the other side's best."""
         bid = book.bids.best
+        guest_ask, guest_bid = guests
         if book.asks.best is None:
-            reference = max(last, bid[0]) if bid else last
+            reference = max(last, bid[0] if bid else 0, guest_bid or 0)
             book.asks.add(step(self._quote, reference, 1), self._level_size())
         if book.bids.best is None:
             ask = book.asks.price_at(0)
-            price = step(self._quote, min(last, ask), -1)
-            if price < ask:
+            price = step(self._quote, min(last, ask, guest_ask or ask), -1)
+            if price < min(ask, guest_ask or ask):
                 book.bids.add(price, self._level_size())
 
-    def _narrow(self, book: Book) -> None:
+    def _narrow(self, book: Book, guests: Inside) -> None:
         """Quote inside a spread that has become too wide, from either side by chance."""
         while len(book.bids):
-            ask, bid = book.asks.price_at(0), book.bids.price_at(0)
+            ask = min(book.asks.price_at(0), guests[0] or book.asks.price_at(0))
+            bid = max(book.bids.price_at(0), guests[1] or 0)
             if step(self._quote, bid, _WIDEST_SPREAD) >= ask:
                 break
             ticks = self._rng.randint(1, 2)
@@ -104,7 +114,7 @@ class Liquidity:
         else:
             side.reduce(price, side.size_at(price) // 2)
 
-    def price_jumped(self, book: Book, price: int, side: str) -> None:
+    def price_jumped(self, book: Book, price: int, side: str, guests: Inside = (None, None)) -> None:
         """
         A trade of taker `side` was made at `price`, wherever that is: clear what stood in its way and quote around
         it.
@@ -117,7 +127,7 @@ class Liquidity:
             book.asks.cut_through(price)
         far = step(self._quote, price, 3 * self._depth), step(self._quote, price, -3 * self._depth)
         _withdraw_stale(book, *far)
-        self.mend(book, price)
+        self.mend(book, price, guests)
 
 
 def _withdraw_stale(book: Book, highest: int, lowest: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from upbit_ws.sandbox.candles import CandleBook
 from upbit_ws.sandbox.catalogue import MarketSpec
+from upbit_ws.sandbox.guests import SharedBook
 from upbit_ws.sandbox.orderbook import Book, Level
 from upbit_ws.sandbox.records import BookRecord, TickerRecord, TradeRecord
 from upbit_ws.sandbox.tick_size import round_to_tick, supported_levels
@@ -67,6 +68,7 @@ class Listing:
         self.spec = spec
         self.code = spec.code
         self.book = Book()
+        self.shared = SharedBook(self.book)
         self.candles = CandleBook(spec.code, keep_candles)
         self.trades: deque[TradeRecord] = deque(maxlen=keep_trades)
         self.levels = supported_levels(spec.quote, spec.price)
@@ -124,7 +126,7 @@ class Listing:
     def record(self, now: int, side: str, fills: Iterable[tuple[int, int, int]]) -> list[TradeRecord]:
         """Enter trades made at `now`, given as price, size and id in the order of execution."""
         self.roll(now)
-        ask, bid = self.book.asks.best or _NOWHERE, self.book.bids.best or _NOWHERE
+        ask, bid = self.shared.best("ASK") or _NOWHERE, self.shared.best("BID") or _NOWHERE
         made = [
             TradeRecord(self.code, now, price, size, side, self._prev_close, sequential_id, ask, bid)
             for price, size, sequential_id in fills
@@ -182,7 +184,7 @@ class Listing:
 
     def publish(self, now: int) -> BookRecord | None:
         """Show the book as it stands now; None where nothing visible changed since the last time."""
-        asks, bids = self.book.asks.levels(), self.book.bids.levels()
+        asks, bids = self.shared.levels("ASK"), self.shared.levels("BID")
         before = self.published
         if asks[:_VISIBLE] == before.asks[:_VISIBLE] and bids[:_VISIBLE] == before.bids[:_VISIBLE]:
             return None

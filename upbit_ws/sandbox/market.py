@@ -12,13 +12,14 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from random import Random
 
 from attrs import frozen
 
 from upbit_ws.sandbox.catalogue import MarketSpec
+from upbit_ws.sandbox.guests import Fill, Guest
 from upbit_ws.sandbox.history import write_history
 from upbit_ws.sandbox.intensity import Intensity, intensity
 from upbit_ws.sandbox.liquidity import Liquidity
@@ -80,6 +81,8 @@ class Market:
         self._rng = Random(self.options.seed)
         self._crowds: dict[str, Liquidity] = {}
         self._phases: dict[str, int] = {}
+        self.guest_fills: list[tuple[Guest, TradeRecord]] = []  # users' orders that it has traded with
+        self.follow_up: Callable[[], Iterable[MarketEvent]] = tuple  # asked after trades: what users' orders do then
         self._showing: list[tuple[float, str]] = []  # heap of when which book is shown next
         self._to_show: set[str] = set()
         self._candles_touched: set[str] = set()
@@ -198,7 +201,7 @@ class Market:
 
     # Books
 
-    def _touch_book(self, code: str) -> None:
+    def touch_book(self, code: str) -> None:
         """Have the book shown at the next point of the pair's grid."""
         if code not in self._to_show:
             self._to_show.add(code)
@@ -218,8 +221,12 @@ class Market:
         code = self._pick()
         listing = self.listings[code]
         self._crowds[code].stir(listing.book)
-        self._crowds[code].mend(listing.book, listing.price)
-        self._touch_book(code)
+        self._mend(listing, listing.price)
+        self.touch_book(code)
+
+    def _mend(self, listing: Listing, last: int) -> None:
+        guests = listing.shared.best_guest("ASK"), listing.shared.best_guest("BID")
+        self._crowds[listing.code].mend(listing.book, last, guests)
 
     # Trades
 
@@ -242,65 +249,100 @@ class Market:
 
         Prices and sizes in 1e-8. The events are the trades and the ticker after them.
         """
-        listing = self.listings[code]
-        fills = listing.book.opposite(side).take(size, limit)
-        return self._settle(code, side, fills)
+        return self._made_by_crowd(code, side, self.listings[code].shared.take(side, size, limit))
 
     def trade(
         self, code: str, *, price: int | None = None, size: int | None = None, side: str | None = None
     ) -> list[MarketEvent]:
         """
-        Make one trade now, by default of a typical size at the best price. A `price` elsewhere moves the book there.
+        Make one trade now, by default of a typical size at the best price. A `price` elsewhere moves the book there:
+        the orders of users that are in the way are filled first.
         """
-        listing, crowd = self.listings[code], self._crowds[code]
+        listing = self.listings[code]
         side = side or self._rng.choice(("ASK", "BID"))
         size = size or self._typical_size(listing.spec)
-        crowd.mend(listing.book, listing.price)
-        best = listing.book.opposite(side).best
+        self._mend(listing, listing.price)
         if price is None:
-            price = best[0] if best else listing.price
+            best = listing.shared.offer(side)
+            price = best.price if best else listing.price
         price = round_to_tick(listing.spec.quote, price)
-        if best and best[0] == price and best[1] > size:
-            listing.book.opposite(side).reduce(price, size)
+        other = "BID" if side == "ASK" else "ASK"
+        events = self._made_by_crowd(code, other, listing.shared.take_guests(other, price))
+        fills = listing.shared.take_guests(side, price, size)
+        left = size - sum(fill.size for fill in fills if fill.price == price)
+        best_level = listing.book.opposite(side).best
+        if best_level and best_level[0] == price and best_level[1] > left:
+            listing.book.opposite(side).reduce(price, left)
         else:
-            crowd.price_jumped(listing.book, price, side)
-        return self._settle(code, side, [(price, size)], split=False)
+            guests = listing.shared.best_guest("ASK"), listing.shared.best_guest("BID")
+            self._crowds[code].price_jumped(listing.book, price, side, guests)
+        if left:
+            fills.append(Fill(price, left))
+        return events + self._made_by_crowd(code, side, fills, split=False)
 
-    def _settle(self, code: str, side: str, fills: list[tuple[int, int]], *, split: bool = True) -> list[MarketEvent]:
-        """Turn fills into trades, mend the book, and tell."""
+    def _made_by_crowd(self, code: str, side: str, fills: list[Fill], *, split: bool = True) -> list[MarketEvent]:
+        """Settle an order of the market's own, and let the users' orders that it met follow up."""
+        events, trades = self.settle(code, side, fills, split=split)
+        for fill, parts in zip(fills, trades, strict=True):
+            if fill.guest is not None:
+                self.guest_fills.extend((fill.guest, trade) for trade in parts)
+        events.extend(self.follow_up())
+        return events
+
+    def settle(
+        self, code: str, side: str, fills: list[Fill], *, split: bool = True
+    ) -> tuple[list[MarketEvent], list[list[TradeRecord]]]:
+        """
+        Turn fills of a taker of `side` into trades, and mend the book.
+
+        Returns what the market has to tell of it, and the trades of each fill.
+        """
         if not fills:
-            return []
+            return [], []
         listing, now = self.listings[code], int(self.now)
-        self._crowds[code].mend(listing.book, fills[-1][0])
-        trades = listing.record(now, side, self._numbered(listing, now, fills, split=split))
-        self._touch_book(code)
+        self._mend(listing, fills[-1].price)
+        numbered = self._numbered(listing, now, fills, split=split)
+        made = iter(listing.record(now, side, [part for parts in numbered for part in parts]))
+        trades = [[next(made) for _ in parts] for parts in numbered]
+        self.touch_book(code)
         self._candles_touched.add(code)
         self._candles_due = min(self._candles_due, self._next_second())
         events: list[MarketEvent] = []
-        for trade in trades:
+        for trade in (trade for parts in trades for trade in parts):
             events.append(trade)
             if self.options.duplicate_trades and self._rng.random() < self.options.duplicate_trades:
                 events.append(trade)
         events.append(listing.ticker(now))
-        return events
+        return events, trades
 
     def _numbered(
-        self, listing: Listing, now: int, fills: list[tuple[int, int]], *, split: bool
-    ) -> list[tuple[int, int, int]]:
+        self, listing: Listing, now: int, fills: list[Fill], *, split: bool
+    ) -> list[list[tuple[int, int, int]]]:
         """
-        Fills with their ids. Inside one price the ids do not follow the order of execution, as on the real exchange;
-        from one
-        price to the next they do, so that sorting by id ends with the last price.
+        The parts of each fill with their ids. Inside one price the ids do not follow the order of execution, as on the
+        real exchange; from one price to the next they do, so that sorting by id ends with the last price.
         """
-        numbered: list[tuple[int, int, int]] = []
-        for price, size in fills:
+        numbered: list[list[tuple[int, int, int]]] = []
+        for price, size, guest in fills:
             parts = [size]
-            if split and size > 1 and self._rng.random() < _SPLIT:
+            if split and guest is None and size > 1 and self._rng.random() < _SPLIT:
                 part = self._rng.randint(1, size - 1)
                 parts = [part, size - part]
             ids = listing.take_ids(now, len(parts))[::-1]
-            numbered.extend((price, part, number) for part, number in zip(parts, ids, strict=True))
+            numbered.append([(price, part, number) for part, number in zip(parts, ids, strict=True)])
         return numbered
+
+    # Users' orders
+
+    def rest(self, code: str, guest: Guest) -> None:
+        """Let a user's order rest in the book, which shows it at the next point of the grid."""
+        self.listings[code].shared.add(guest)
+        self.touch_book(code)
+
+    def withdraw(self, code: str, guest: Guest) -> None:
+        """Take a user's order out of the book."""
+        self.listings[code].shared.remove(guest)
+        self.touch_book(code)
 
     def trades_since(self, code: str, sequential_id: int = 0) -> list[TradeRecord]:
         """The trades still remembered with a larger id, oldest first."""

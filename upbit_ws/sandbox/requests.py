@@ -24,6 +24,7 @@ __all__ = [
     "RequestError",
     "RequestRules",
     "Selection",
+    "SelectionCheck",
     "Subscribe",
     "parse_request",
     "split_code",

@@ -18,16 +18,18 @@ from upbit_ws.sandbox.connection import Connection, WebSocketState
 from upbit_ws.sandbox.exchange import Exchange
 from upbit_ws.sandbox.hub import Reader, Ticket
 from upbit_ws.sandbox.outgoing import Outgoing, grouped_into_arrays
+from upbit_ws.sandbox.private_requests import check_private
 from upbit_ws.sandbox.requests import (
     ListSubscriptions,
     RequestError,
     RequestRules,
     Selection,
+    SelectionCheck,
     Subscribe,
     parse_request,
 )
 from upbit_ws.sandbox.spelling import plain
-from upbit_ws.types import DataType, Endpoint
+from upbit_ws.types import DataType
 
 __all__ = ["Host", "WebSocketService"]
 
@@ -72,6 +74,10 @@ class WebSocketService:
         web = self._web(connection)
         with self._exchange.lock:
             self._exchange.hub.join(web.reader)
+            if web.account is not None and web.endpoint.needs_auth:
+                self._exchange.feeds.join(web.reader, web.account)
+        if web.account is None and web.endpoint.needs_auth and self._config.auth_failure == "on_connect":
+            self.refuse(connection, RequestError.named("INVALID_AUTH", self._rules))
         if self._config.ping_interval is not None:
             self._host.later(self._config.ping_interval, lambda: self._ping(connection))
 
@@ -83,6 +89,7 @@ class WebSocketService:
         web.log.close_code = received.code if received else None
         with self._exchange.lock:
             self._exchange.hub.leave(web.reader)
+            self._exchange.feeds.leave(web.reader)
 
     def close(self, connection: Connection, code: int, reason: str = "") -> None:
         """Begin the closing handshake, and drop the connection if the client takes long about it."""
@@ -135,24 +142,27 @@ class WebSocketService:
             if self._config.message_limits and not web.may_ask(now):
                 self._too_many(connection)
                 return
-            request = parse_request(text, web.endpoint, self._rules, self._check(web.endpoint))
+            request = parse_request(text, web.endpoint, self._rules, self._check(web))
         except RequestError as error:
             self.refuse(connection, error)
             return
         if isinstance(request, Subscribe):
-            self._subscribe(connection, web.reader, request)
+            self._subscribe(connection, web, request)
         else:
             self._list(connection, web.reader, request)
 
-    def _check(self, endpoint: Endpoint) -> Callable[[DataType, Mapping[str, Any], RequestRules], None] | None:
-        """Further rules for the types of an endpoint. Nobody is authorised here: those that need it are refused."""
-        if not endpoint.needs_auth:
+    @staticmethod
+    def _check(web: WebSocketState) -> SelectionCheck | None:
+        """Further rules for the types of an endpoint: who may have them, and what they can be asked for."""
+        if not web.endpoint.needs_auth:
             return None
 
-        def refuse(_type: DataType, _part: Mapping[str, Any], rules: RequestRules) -> None:
-            raise RequestError.named("INVALID_AUTH", rules)
+        def check(data_type: DataType, part: Mapping[str, Any], rules: RequestRules) -> None:
+            if web.account is None:
+                raise RequestError.named("INVALID_AUTH", rules)
+            check_private(data_type, part, web.scopes, rules)
 
-        return refuse
+        return check
 
     def _too_many(self, connection: Connection) -> None:
         action = self._config.message_limit_action
@@ -165,6 +175,7 @@ class WebSocketService:
         """Send the error frame; the close with code 1000 follows."""
         with self._exchange.lock:
             self._exchange.hub.unsubscribe(self._web(connection).reader)
+            self._exchange.feeds.leave(self._web(connection).reader)
         self.send(connection, error.payload())
         self._web(connection).refused = True
         self._host.later(self._config.error_close_delay, lambda: self._close_after_error(connection))
@@ -175,7 +186,12 @@ class WebSocketService:
 
     # Subscribing
 
-    def _subscribe(self, connection: Connection, reader: Reader, request: Subscribe) -> None:
+    def _subscribe(self, connection: Connection, web: WebSocketState, request: Subscribe) -> None:
+        reader = web.reader
+        if web.endpoint.needs_auth:
+            with self._exchange.lock:
+                self._exchange.feeds.subscribe(reader, request, self._exchange.market.now)
+            return
         with self._exchange.lock:
             ticket = self._exchange.hub.subscribe(reader, request)
         # Whoever subscribed before may have messages of that on their way.
