@@ -52,7 +52,7 @@ class Slot:
 
     __slots__ = (
         "current", "duplicates", "epoch", "history", "history_limit", "is_attended", "is_disordered", "key", "memo", "older",
-        "pending", "price_memo", "reopened", "revision", "run_of_older", "timestamp", "waiters", "watchers",
+        "pending", "price_memo", "reopened", "revision", "run_against", "run_of_older", "timestamp", "waiters", "watchers",
     )  # fmt: skip
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
@@ -66,7 +66,9 @@ class Slot:
         self.history: deque[Entry] = deque(maxlen=max(history_limit, _SMALLEST_HISTORY))
         #: Server time of the current payload, as its digits.
         self.timestamp = b""
+        #: How many payloads in a row were older than the current one, and against which one that was counted.
         self.run_of_older = 0
+        self.run_against: bytes | None = None
         #: The newest epoch that delivered (log types only), and what is to be looked at because a new one did.
         self.epoch = 0
         self.reopened: Reopened | None = None
@@ -92,11 +94,10 @@ class Slot:
 
     def take(self, entry: Entry, timestamp: bytes) -> bool:
         """Take a payload of a state type. False where it is older than the current one."""
-        if timestamp < self.timestamp:
-            if not self._believes_older(entry):
-                return False
-        elif self.run_of_older:
-            self.run_of_older = 0
+        if timestamp < self.timestamp and not self._believes_older():
+            self.older += 1
+            self._renew(entry)
+            return False
         self.timestamp = timestamp
         self.current = entry
         self.revision += 1
@@ -107,17 +108,15 @@ class Slot:
         """Take a payload of a log type, once. False where it was taken before."""
         raise NotImplementedError(f"{self.key.data_type.value} payloads have no identity")
 
-    def _believes_older(self, entry: Entry) -> bool:
-        """What to do with a payload that is older than the current one: refuse it, unless the server's clock was
-        reset.
+    def _believes_older(self) -> bool:
+        """Whether the current value has to give way to one that is older by the server's clock: so many came in a row
+        that the clock must have been set back.
         """
+        standing = None if self.current is None else self.current[0]
+        if self.run_against is not standing:
+            self.run_against, self.run_of_older = standing, 0
         self.run_of_older += 1
-        if self.run_of_older >= _CLOCK_RESET_AFTER:
-            self.run_of_older = 0
-            return True
-        self.older += 1
-        self._renew(entry)
-        return False
+        return self.run_of_older >= _CLOCK_RESET_AFTER
 
     def _renew(self, entry: Entry) -> None:
         """Let the epoch of `entry` vouch for the value that stands: it has now delivered this key too."""
@@ -164,7 +163,7 @@ class TradeSlot(Slot):
         if len(recent) >= _SMALLEST_ID_WINDOW and len(recent) >= self.history_limit:
             self._older_ids = recent
             self._recent_ids = set()
-        if timestamp >= self.timestamp:
+        if timestamp >= self.timestamp or self._believes_older():
             self.timestamp = timestamp
             self.current = entry
         self.revision += 1

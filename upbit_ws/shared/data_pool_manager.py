@@ -315,7 +315,8 @@ class DataPoolManager(AccountFiling):
 
     def _ingest_parsed(self, payload: bytes, element: dict[str, Any], stamp: Stamp, result: Ingested) -> Slot | None:
         """File a parsed payload; the slot it belongs to, or None where there is none."""
-        if element.get("type", element.get("ty")) not in _WIRE_NAMES:
+        kind = element.get("type", element.get("ty"))
+        if not isinstance(kind, str) or kind not in _WIRE_NAMES:
             self._reject(payload, "unknown type", stamp[0], unknown=True)
             return None
         try:
@@ -367,11 +368,12 @@ class DataPoolManager(AccountFiling):
         fired: list[Waiter] = []
         with self._lock:
             epoch = slot.epoch
-            taken = [
-                (slot, entry)
-                for row in rows
-                if slot.take_identified(entry := (row.payload, (now, epoch)), row.timestamp, row.identity)
-            ]
+            taken: list[tuple[Slot, Entry]] = []
+            for row in rows:
+                slot.run_of_older = 0  # older they are by their nature
+                entry = (row.payload, (now, epoch))
+                if slot.take_identified(entry, row.timestamp, row.identity):
+                    taken.append((slot, entry))
             if taken:
                 slot.is_disordered = True
                 _collect(slot, fired)
