@@ -547,7 +547,7 @@ def test_H12_signal_handlers_may_pull_and_close(sandbox: Sandbox, run_python: Py
 
 
 INTERRUPTS = """
-import _thread, faulthandler, random, sys, threading, time
+import faulthandler, random, signal, sys, threading, time
 from upbit_ws import *
 
 faulthandler.dump_traceback_later(25, exit=True)
@@ -561,7 +561,7 @@ for round_ in range(40):
     sent_at = []
     def interrupt():
         sent_at.append(time.monotonic())
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     timer = threading.Timer(chance.uniform(0.001, 0.02), interrupt)
     try:
         timer.start()
@@ -580,6 +580,7 @@ print("prompt", max(prompt) < 0.5, "closed", time.monotonic() - begun < 1.0)
 """
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to a thread")
 def test_H13_a_keyboard_interrupt_ends_a_wait_at_once_and_leaves_all_in_order(
     sandbox: Sandbox, run_python: PythonRunner
 ) -> None:
@@ -689,12 +690,11 @@ def test_H16_a_bug_in_the_io_thread_is_said_and_survived(
 
         monkeypatch.setattr(manager.pool, "ingest", broken)
         wait_until(lambda: bool(crashes), "the crash")
-        wait_until(lambda: manager.connection_statuses()[0].state is ConnectionState.CONNECTED, "the comeback")
-        epoch = manager.connection_statuses()[0].epoch
+        wait_until(lambda: manager.connection_statuses()[0].epoch == 2, "the comeback")
         count = len(got)
         wait_until(lambda: len(got) > count, "events after the comeback")
 
-        assert epoch >= 2
+        assert manager.connection_statuses()[0].state is ConnectionState.CONNECTED
         assert any("ZeroDivisionError" in message for message in caplog.messages)
         assert manager.background_tasks["upbit-ws-io-public"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
@@ -234,10 +235,11 @@ class PushSide:
 
     def sweep(self) -> int:
         """End subscriptions whose callback was collected; how many."""
-        count_ = 0
-        while self._gone:
-            count_ += self.unsubscribe(self._gone.popleft())
-        return count_
+        ended = 0
+        with suppress(IndexError):  # empty: several threads may sweep at once
+            while True:
+                ended += self.unsubscribe(self._gone.popleft())
+        return ended
 
     def _new_id(self, member: Member) -> str:
         return f"{member.component_id}#{next(self._numbers)}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Generic, TypeVar
@@ -81,8 +82,10 @@ class ComponentRegistry(Generic[T]):
 
     def sweep(self) -> list[int]:
         """The tokens of components that were collected since the last sweep, each once. Closed ones do not count."""
-        # What is appended meanwhile is for the next sweep; nobody else takes from the left.
-        tokens = [self._gone.popleft() for _ in range(len(self._gone))]
+        tokens = []
+        with suppress(IndexError):  # empty: several threads may sweep at once
+            while True:
+                tokens.append(self._gone.popleft())
         with self._lock:
             return [token for token in tokens if self._forget_locked(token)]
 
