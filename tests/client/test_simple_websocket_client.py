@@ -141,7 +141,10 @@ def test_books_are_as_deep_as_this_client_asked(exchange: Sandbox, make_client: 
     shallow = make_client("shallow", [ORDERBOOK], orderbook_units=5)
     deep = make_client("deep", [ORDERBOOK], orderbook_units=15)
 
-    assert len(deep.get_orderbook_data()["KRW-BTC"].orderbook_units) == 15
+    def depth(client: SimpleWebSocketClient) -> int:
+        return len(client.get_orderbook_data()["KRW-BTC"].orderbook_units)
+
+    wait_until(lambda: depth(deep) == 15, "the deeper book")  # until its request was answered, the shallow one is there
     assert len(shallow.get_orderbook_data()["KRW-BTC"].orderbook_units) == 5
     assert len(shallow.get_orderbook_history("KRW-BTC")[-1].orderbook_units) == 5
 
