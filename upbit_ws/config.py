@@ -136,10 +136,12 @@ class ConnectionConfig:
 class ReconnectionConfig:
     """When to try again: at once within `first_jitter`, then full jitter from `base_delay` doubling to `max_delay`.
 
+    The promise is an attempt within 0.25 s; what the jitter leaves of it is for noticing the loss and waking up.
+
     The sequence starts over after `stable_after` seconds of connection or the first data.
     """
 
-    first_jitter: float = field(default=0.25, validator=checks.seconds())
+    first_jitter: float = field(default=0.2, validator=checks.seconds())
     base_delay: float = field(default=0.5, validator=checks.seconds(above=0))
     max_delay: float = field(default=30.0, validator=checks.seconds(above=0))
     stable_after: float = field(default=30.0, validator=checks.seconds())

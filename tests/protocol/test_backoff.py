@@ -41,7 +41,7 @@ def _delays(backoff: Backoff, failure: Failure, count: int, u: float = ALMOST_ON
 
 
 def test_the_first_attempt_comes_at_once_and_then_the_ceiling_doubles_to_the_cap(backoff: Backoff) -> None:
-    assert _delays(backoff, NETWORK, 9) == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert _delays(backoff, NETWORK, 9) == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
 def test_jitter_is_full(backoff: Backoff) -> None:

@@ -1,6 +1,6 @@
 """When to try again: one decision per failure, no clock and no dice of its own.
 
-The first attempt after a loss comes at once (jitter up to 0.25 s). After that the delay is full jitter: a random point
+The first attempt after a loss comes at once (jitter up to 0.2 s). After that the delay is full jitter: a random point
 between 0 and a ceiling that doubles from 0.5 s to 30 s. What the exchange told us about the failure (a close code, an
 HTTP status, a bad certificate) may raise that; the two tables below are the whole policy.
 

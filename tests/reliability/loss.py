@@ -1,0 +1,87 @@
+"""A connection that is lost in some way behind its first ticker, and a good one after it: the usual course of a row."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from typing import Any
+
+from tests.reliability.payloads import ticker
+from tests.reliability.rig import DEFAULT_RECONNECTION, Rig, Subject, wait_until
+from tests.reliability.scripts import Script, Stamps, attend, greet, until
+from upbit_ws.lifecycle import Connecting, Disconnected
+from upbit_ws.testing import Conversation
+
+__all__ = ["Loss"]
+
+#: The first attempt is made as soon as it is for users; the testing preset hurries.
+_USUAL = {"reconnection": {"first_jitter": DEFAULT_RECONNECTION.first_jitter}}
+
+
+class Loss:
+    """Plays the loss; `end` is how the SDK announced it.
+
+    Args:
+        lose: What ends the connection.
+        before: What happens on it just before, outside of the time that is measured.
+        headers: Of the upgrade's response, on both connections.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        lose: Script,
+        *,
+        before: Script | None = None,
+        tls: ssl.SSLContext | None = None,
+        headers: dict[str, str] | None = None,
+        **sections: Any,
+    ) -> None:
+        self.stamps = Stamps()
+        self._headers = headers
+        self._seen = threading.Event()
+        self._may_return = threading.Event()
+        self._before = before
+        self._lose = lose
+        self.server = rig.serve(self._first, self._second, tls=tls)
+        self.subject: Subject = rig.connect(self.server, **{**_USUAL, **sections})
+        self.subject.await_price(1.0)
+        self._seen.set()
+        self.end = self.subject.await_event(Disconnected)
+
+    def _first(self, talk: Conversation) -> None:
+        greet(talk, ticker(1), headers=self._headers)
+        until(talk, self._seen)
+        if self._before is not None:
+            self._before(talk)
+        self.stamps.mark("lost")
+        self._lose(talk)
+
+    def _second(self, talk: Conversation) -> None:
+        greet(talk, headers=self._headers)
+        until(talk, self._may_return)
+        talk.send_frame(ticker(3))
+        attend(talk, ticker(3))
+
+    @property
+    def noticed_after(self) -> float:
+        """Seconds until the SDK knew."""
+        return self.end.at - self.stamps["lost"]
+
+    @property
+    def tried_again_after(self) -> float:
+        """Seconds until it dialled again."""
+        return self.subject.await_event(Connecting, 2).at - self.stamps["lost"]
+
+    def check_return(self, *, patience: float = 5.0) -> None:
+        """The old value stands and is not taken for live, and a new one comes."""
+        subject = self.subject
+        wait_until(lambda: subject.status.epoch == 2, "a second connection", patience=patience)
+        reading = subject.client.snapshot("ticker", "KRW-BTC")
+        assert (reading.event.trade_price, reading.is_live, reading.epoch) == (1.0, False, 1)
+        assert reading.vouched_at is not None
+        assert reading.vouched_at <= self.end.at
+        self._may_return.set()
+        subject.await_price(3.0)
+        assert subject.client.snapshot("ticker", "KRW-BTC").is_live
+        assert subject.manager.pool.counters().undecodable == 0, "half a frame is no message"
