@@ -51,8 +51,9 @@ class Slot:
     """The state of one key. `current` is replaced as a whole, so a reader without the lock sees a consistent pair."""
 
     __slots__ = (
-        "current", "duplicates", "epoch", "history", "history_limit", "is_attended", "is_disordered", "key", "memo", "older",
-        "pending", "price_memo", "reopened", "revision", "run_against", "run_of_older", "timestamp", "waiters", "watchers",
+        "current", "duplicates", "epoch", "history", "history_limit", "is_attended", "is_disordered", "key", "memo",
+        "older", "pending", "price_memo", "reopened", "revision", "run_against", "run_of_older", "timestamp", "waiters",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
