@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from upbit_ws.sandbox.accounts import Account, Ledger
+from upbit_ws.sandbox.announcements import NoticeBoard
 from upbit_ws.sandbox.feeds import Feeds
 from upbit_ws.sandbox.hub import Hub
+from upbit_ws.sandbox.indicators import Indicators
 from upbit_ws.sandbox.market import Market
 from upbit_ws.sandbox.matching import Engine
 from upbit_ws.sandbox.order_rules import OrderError, read_terms
@@ -29,6 +31,8 @@ class Desk:
         self.ledger = ledger
         self.engine = engine
         self.feeds = feeds
+        self.indicators = Indicators(market, feeds)
+        self.board = NoticeBoard()
         self._market = market
         self._hub = hub
 
@@ -41,6 +45,7 @@ class Desk:
         """Tell the public what happened in the market, and users what became of their orders and assets through it."""
         self._hub.publish(events)
         self.feeds.publish(self.engine.take_notices())
+        self.indicators.tick()
 
     def account(self, name: str) -> Account:
         """The account of that name, opened if it is new."""

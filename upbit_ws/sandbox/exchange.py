@@ -15,8 +15,9 @@ from random import Random
 from attrs import evolve
 
 from upbit_ws.exceptions import InvalidArgumentError
-from upbit_ws.sandbox.accounts import Balance, InsufficientFundsError, Ledger
-from upbit_ws.sandbox.auth import KeyRing, SandboxKey
+from upbit_ws.sandbox.account_handles import AccountHandles
+from upbit_ws.sandbox.accounts import Ledger
+from upbit_ws.sandbox.auth import KeyRing
 from upbit_ws.sandbox.catalogue import market_specs, named_specs
 from upbit_ws.sandbox.config import SandboxConfig
 from upbit_ws.sandbox.desk import Desk
@@ -26,8 +27,6 @@ from upbit_ws.sandbox.listing import Listing
 from upbit_ws.sandbox.market import Market
 from upbit_ws.sandbox.matching import Engine, EngineOptions
 from upbit_ws.sandbox.money import to_atoms
-from upbit_ws.sandbox.order_rules import OrderError
-from upbit_ws.sandbox.orders import OrderRecord
 from upbit_ws.sandbox.records import MarketEvent, TradeRecord
 from upbit_ws.sandbox.tick_size import from_units, is_on_grid, tick_size, to_units
 
@@ -37,8 +36,6 @@ FIXED_START = 1_790_134_742.0
 """Where a `manual` market begins, 2026-09-23 03:39:02 UTC: the same run twice is the same."""
 
 _SIDES = ("ASK", "BID")
-
-Amount = Decimal | int | float | str
 
 
 class Trade:
@@ -72,7 +69,7 @@ class Trade:
         return hash((self.code, self.sequential_id))
 
 
-class Exchange:
+class Exchange(AccountHandles):
     """
     One simulated exchange.
 
@@ -195,93 +192,6 @@ class Exchange:
         with self.lock:
             self._listing_locked(code).warning = "CAUTION" if warning else "NONE"
 
-    # Orders and assets
-
-    def place_order(
-        self,
-        code: str,
-        side: str,
-        *,
-        price: Amount | None = None,
-        volume: Amount | None = None,
-        order_type: str | None = None,
-        account: str = "main",
-        **options: Amount,
-    ) -> OrderRecord:
-        """
-        Place an order as its owner would by REST; what has become of it at once.
-
-        Args:
-            side: "BID" or "ASK".
-            price: of a limit order; the amount of a market buy (`price`) or of a `best` buy.
-            order_type: by default limit with price and volume, else price (a bid) or market (an ask).
-            options: `time_in_force`, `smp_type`, `identifier`; `trigger_price` makes a reserved order, which waits
-                (`watch`) until the market gets there.
-
-        Raises:
-            OrderError: what REST would answer, `.name` and `.message`.
-        """
-        if order_type is None:
-            order_type = "limit" if price is not None and volume is not None else "price" if price else "market"
-        given = {"price": price, "volume": volume, **options}
-        params = {name: str(value) for name, value in given.items() if value is not None}
-        with self.lock:
-            accepted = self.desk.place(
-                account, {"market": code, "side": side.lower(), "ord_type": order_type, **params}
-            )
-            record = self.desk.engine.orders[accepted.uuid].record()
-        self._wake()
-        return record
-
-    def cancel_order(self, uuid: str) -> OrderRecord:
-        """
-        Cancel what is left of an order. One that is over stays as it is.
-
-        Raises:
-            OrderError: there is no such order.
-        """
-        with self.lock:
-            order = self.desk.engine.orders.get(uuid)
-            if order is None:
-                raise OrderError.named("order_not_found")
-            self.desk.cancel(order)
-            record = order.record()
-        self._wake()
-        return record
-
-    def orders(self, *, account: str = "main", code: str | None = None) -> dict[str, OrderRecord]:
-        """Every order of an account by uuid, oldest first, open ones and those that are over, with their fills."""
-        with self.lock:
-            return {
-                order.uuid: order.record()
-                for order in self.desk.engine.orders.values()
-                if order.account == account and code in (None, order.terms.code)
-            }
-
-    def balances(self, account: str = "main") -> dict[str, Balance]:
-        """What an account has of each currency that it ever held, exactly."""
-        with self.lock:
-            return {balance.currency: balance for balance in self.desk.account(account)}
-
-    def deposit(self, currency: str, amount: Amount, *, account: str = "main") -> None:
-        """Pay in; a negative amount pays out what is free."""
-        with self.lock:
-            try:
-                self.desk.deposit(account, currency, to_atoms(amount))
-            except (ValueError, InsufficientFundsError) as error:
-                raise InvalidArgumentError("amount", f"cannot be paid: {error}", 'deposit("KRW", "1000")') from None
-        self._wake()
-
-    def put_key(self, access_key: str, key: SandboxKey) -> None:
-        """Add a key, or change what is behind it: `SandboxKey(secret, expired=True)`."""
-        with self.lock:
-            self.keys.put(access_key, key)
-
-    def remove_key(self, access_key: str) -> None:
-        """Take a key away; open connections stay."""
-        with self.lock:
-            self.keys.remove(access_key)
-
     # For the server
 
     def tick(self) -> list[MarketEvent]:
@@ -300,7 +210,7 @@ class Exchange:
         if self._config.manual:
             return None
         with self.lock:
-            due = (self.market.next_event_at - self.market.now) / 1_000
+            due = (min(self.market.next_event_at, self.desk.indicators.next_due) - self.market.now) / 1_000
             return due - (time.monotonic() - self._ticked_at)
 
     def _listing_locked(self, code: str) -> Listing:

@@ -4,11 +4,11 @@ Private and info messages as JSON: keys, their order and their SIMPLE names from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from upbit_ws.fields import Table
+from upbit_ws.fields import FieldSpec, Table
 from upbit_ws.sandbox.matching import AssetNotice, OrderNotice
 from upbit_ws.sandbox.money import spelled
 from upbit_ws.sandbox.rest_encoding import Raw, to_json
@@ -76,7 +76,7 @@ def written(table: Table, values: Mapping[str, Any], *, simple: bool, exponents:
     return to_json(_keyed(table, values, simple, exponents)).encode()
 
 
-def _keyed(table: Table, values: Mapping[str, Any], simple: bool, exponents: bool) -> dict[str, Any]:
+def _keyed(table: Iterable[FieldSpec], values: Mapping[str, Any], simple: bool, exponents: bool) -> dict[str, Any]:
     keyed: dict[str, Any] = {}
     for field in table:
         if field.name not in values:
@@ -87,6 +87,8 @@ def _keyed(table: Table, values: Mapping[str, Any], simple: bool, exponents: boo
         elif isinstance(value, list):
             value = [_keyed(field.nested, inner, simple, exponents) for inner in value]
         elif isinstance(value, Mapping):
-            value = _keyed(field.nested, value, simple, exponents)
+            # What an indicator takes and gives has its own order, whatever the table lists first.
+            nested = sorted(field.nested, key=lambda inner: [*value, inner.name].index(inner.name))
+            value = _keyed(nested, value, simple, exponents)
         keyed[field.key(simple)] = value
     return keyed

@@ -17,6 +17,7 @@ from upbit_ws.sandbox.config import SandboxConfig
 from upbit_ws.sandbox.connection import Connection, WebSocketState
 from upbit_ws.sandbox.exchange import Exchange
 from upbit_ws.sandbox.hub import Reader, Ticket
+from upbit_ws.sandbox.indicator_rules import Wish, check_combinations, read_wishes
 from upbit_ws.sandbox.outgoing import Outgoing, grouped_into_arrays
 from upbit_ws.sandbox.private_requests import check_private
 from upbit_ws.sandbox.requests import (
@@ -29,7 +30,7 @@ from upbit_ws.sandbox.requests import (
     parse_request,
 )
 from upbit_ws.sandbox.spelling import plain
-from upbit_ws.types import DataType
+from upbit_ws.types import DataType, Endpoint
 
 __all__ = ["Host", "WebSocketService"]
 
@@ -143,6 +144,8 @@ class WebSocketService:
                 self._too_many(connection)
                 return
             request = parse_request(text, web.endpoint, self._rules, self._check(web))
+            if isinstance(request, Subscribe):
+                check_combinations(request.selections, self._rules)
         except RequestError as error:
             self.refuse(connection, error)
             return
@@ -161,6 +164,8 @@ class WebSocketService:
             if web.account is None:
                 raise RequestError.named("INVALID_AUTH", rules)
             check_private(data_type, part, web.scopes, rules)
+            if data_type.endpoint is Endpoint.INFO:
+                read_wishes(data_type, part, rules)
 
         return check
 
@@ -189,8 +194,9 @@ class WebSocketService:
     def _subscribe(self, connection: Connection, web: WebSocketState, request: Subscribe) -> None:
         reader = web.reader
         if web.endpoint.needs_auth:
+            wishes = self._wishes(request) if web.endpoint is Endpoint.INFO else []
             with self._exchange.lock:
-                self._exchange.feeds.subscribe(reader, request, self._exchange.market.now)
+                self._exchange.feeds.subscribe(reader, request, wishes, self._exchange.market.now)
             return
         with self._exchange.lock:
             ticket = self._exchange.hub.subscribe(reader, request)
@@ -202,6 +208,14 @@ class WebSocketService:
                 self._host.later(delay, deliver)
             else:
                 deliver()
+
+    def _wishes(self, request: Subscribe) -> list[Wish]:
+        return [
+            wish
+            for selection in request.selections
+            if selection.realtime
+            for wish in read_wishes(selection.data_type, selection.options, self._rules)
+        ]
 
     def _deliver(self, connection: Connection, reader: Reader, ticket: Ticket, burst: int) -> None:
         if not connection.is_closed:
