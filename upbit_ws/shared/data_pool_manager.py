@@ -397,7 +397,7 @@ class DataPoolManager(AccountFiling):
         with self._lock:
             if unknown:
                 self._unknown += 1
-            elif any(known.payload is payload for known in self._rejected):
+            elif len(payload) > 1 and any(known.payload is payload for known in self._rejected):  # shorter ones are shared
                 return  # it was looked at before
             else:
                 self._undecodable += 1
