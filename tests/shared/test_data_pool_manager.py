@@ -1,4 +1,4 @@
-"""The pool: the newest value of every key and its history, whatever arrives, and threads woken by their own keys only."""
+"""The pool: the newest value of every key and its history, whatever arrives; threads woken by their own keys only."""
 
 from __future__ import annotations
 
