@@ -16,11 +16,22 @@ import orjson
 from upbit_ws.fields import family_fields
 from upbit_ws.types import DataType
 
-__all__ = ["HEAD_SCAN_FROM", "parse_elements", "predicted_head", "split_list"]
+__all__ = ["HEAD_SCAN_FROM", "START_LENGTH", "parse_elements", "predicted_head", "split_list", "tells_apart"]
 
 #: Where to look for the colon behind the third key: past the second key of the longest type name (`candle.240m`),
 #: before the third key of the shortest payload (`trade`, SIMPLE, a five-letter code).
 HEAD_SCAN_FROM: Final = 29
+
+#: So many bytes of a DEFAULT head hold type and code of nearly every market, and nothing behind the third key of any.
+START_LENGTH: Final = 43
+
+
+def tells_apart(head: bytes, symbol: str) -> bool:
+    """Whether the first `START_LENGTH` bytes of a payload with this head are part of the head and hold the whole
+    code.
+    """
+    end_of_code = head.find(f'"{symbol}"'.encode()) + len(symbol) + 2
+    return end_of_code <= START_LENGTH <= len(head)
 
 
 def predicted_head(data_type: DataType, symbol: str, *, simple: bool) -> bytes:

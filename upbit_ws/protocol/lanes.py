@@ -22,8 +22,8 @@ class Lane(Protocol):
 
     slot: Slot
 
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        """File `payload`; `position` is where the value of its third key begins.
+    def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
+        """File `payload`, which begins with the head that the lane was made for.
 
         The entry where it was taken, False where it was refused, None where it is not as predicted.
         """
@@ -33,15 +33,16 @@ class Lane(Protocol):
 class _TickerLane:
     """A state type whose timestamp stands near the end of the payload."""
 
-    __slots__ = ("_marker", "_offset", "slot")
+    __slots__ = ("_marker", "_offset", "_position", "slot")
 
-    def __init__(self, slot: Slot, simple: bool) -> None:
+    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
         self.slot = slot
+        self._position = position
         self._marker = b'"tms":' if simple else b'"timestamp":'
         self._offset = len(self._marker)
 
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        found = payload.rfind(self._marker, position)
+    def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
+        found = payload.rfind(self._marker, self._position)
         if found < 0:
             return None
         start = found + self._offset
@@ -61,19 +62,21 @@ class _TickerLane:
 class _OrderbookLane:
     """A state type whose timestamp is its third value. The level stands last and must be the slot's own."""
 
-    __slots__ = ("_tails", "slot")
+    __slots__ = ("_position", "_stop", "_tails", "slot")
 
-    def __init__(self, slot: Slot, simple: bool) -> None:
+    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
         self.slot = slot
+        self._position = position
+        self._stop = position + _TIMESTAMP_DIGITS
         level = slot.key.variant
         tail = f'"{"lv" if simple else "level"}":{level if level is not None else 0}}}'.encode()
         # The Indonesian host sends no level (measured on the wire).
         self._tails = (tail,) if level is not None else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
 
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+    def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
         if not payload.endswith(self._tails):
             return None
-        timestamp = payload[position : position + _TIMESTAMP_DIGITS]
+        timestamp = payload[self._position : self._stop]
         slot = self.slot
         entry = (payload, stamp)
         if timestamp < slot.timestamp:
@@ -89,14 +92,16 @@ class _OrderbookLane:
 class _TradeLane:
     """A log type: timestamp third, id in the middle."""
 
-    __slots__ = ("_marker", "_offset", "slot")
+    __slots__ = ("_marker", "_offset", "_position", "slot")
 
-    def __init__(self, slot: Slot, simple: bool) -> None:
+    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
         self.slot = slot
+        self._position = position
         self._marker = b'"sid":' if simple else b'"sequential_id":'
         self._offset = len(self._marker)
 
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
+    def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
+        position = self._position
         start = payload.find(self._marker, position) + self._offset
         stop = payload.find(b",", start)
         if start < self._offset or stop < 0:
@@ -109,15 +114,17 @@ class _TradeLane:
 class _CandleLane:
     """A log type: its start is the third value, quoted; the timestamp stands near the end."""
 
-    __slots__ = ("_marker", "_offset", "slot")
+    __slots__ = ("_marker", "_offset", "_position", "slot")
 
-    def __init__(self, slot: Slot, simple: bool) -> None:
+    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
         self.slot = slot
+        self._position = position
         self._marker = b'"tms":' if simple else b'"timestamp":'
         self._offset = len(self._marker)
 
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        found = payload.rfind(self._marker, position)
+    def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
+        found = payload.rfind(self._marker, self._position)
+        position = self._position
         stop = payload.find(b'"', position + 1)
         if found < 0 or stop < 0:
             return None
@@ -137,10 +144,10 @@ class _ListLane:
         self._inner = inner
         self._next_object = b'{"ty":' if simple else b'{"type":'
 
-    def file(self, payload: bytes, position: int, stamp: Stamp) -> Entry | bool | None:
-        if payload[-1:] != b"]" or payload.find(self._next_object, position) >= 0:
+    def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
+        if payload[-1:] != b"]" or payload.find(self._next_object, 2) >= 0:
             return None
-        return self._inner.file(payload[1:-1], position - 1, stamp)
+        return self._inner.file(payload[1:-1], stamp)
 
 
 _LANES: Final[dict[str, type[_TickerLane | _OrderbookLane | _TradeLane | _CandleLane]]] = {
@@ -157,7 +164,7 @@ def lane_for(slot: Slot, head: bytes) -> Lane | None:
     for simple in (False, True):
         predicted = predicted_head(data_type, slot.key.symbol, simple=simple)
         if head == predicted:
-            return build(slot, simple)
+            return build(slot, simple, len(predicted))
         if head == b"[" + predicted:
-            return _ListLane(build(slot, simple), simple)
+            return _ListLane(build(slot, simple, len(predicted)), simple)
     return None

@@ -93,6 +93,11 @@ class Slot:
         key = self.key
         return f"<{type(self).__name__} {key.data_type.value} {key.symbol} revision={self.revision}>"
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the stream stands: it has delivered. (Of streams without a snapshot silence means nothing.)"""
+        return self.current is not None
+
     def take(self, entry: Entry, timestamp: bytes) -> bool:
         """Take a payload of a state type. False where it is older than the current one."""
         if timestamp < self.timestamp and not self._believes_older():
@@ -143,17 +148,25 @@ class Slot:
 class TradeSlot(Slot):
     """Every trade once. Ids are unique but unordered inside one millisecond (Upbit: recent-trades page)."""
 
-    __slots__ = ("_older_ids", "_recent_ids")
+    __slots__ = ("_largest_id", "_older_ids", "_recent_ids")
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
         # Two generations of ids instead of an ordered set: forgetting costs nothing per trade.
         self._recent_ids: set[bytes] = set()
         self._older_ids: set[bytes] = set()
+        self._largest_id = b""
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         recent = self._recent_ids
-        is_known = identity in recent or identity in self._older_ids
+        if identity > self._largest_id and len(identity) == len(self._largest_id):
+            # Nearly always: ids grow with time, so a larger one than any before was not seen before.
+            self._largest_id = identity
+            is_known = False
+        else:
+            is_known = identity in recent or identity in self._older_ids
+            if len(identity) > len(self._largest_id):
+                self._largest_id = identity
         if entry[1][1] != self.epoch:
             entry = self._change_epoch(entry, identity, is_known)
         if is_known:

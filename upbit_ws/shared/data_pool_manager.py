@@ -21,7 +21,7 @@ from upbit_ws.events import Event, TradeEvent
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.account_slots import slot_for
-from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, parse_elements
+from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, START_LENGTH, parse_elements, tells_apart
 from upbit_ws.protocol.epoch_manager import EpochManager, Standing
 from upbit_ws.protocol.gap_filling import RecoveredRow
 from upbit_ws.protocol.lanes import Lane, lane_for
@@ -97,6 +97,8 @@ class DataPoolManager(AccountFiling):
         self.layout = 0
         #: Head of a payload -> the lane it belongs to. Filled as heads are first seen, bounded by the wanted keys.
         self._lanes: dict[bytes, Lane] = {}
+        #: The same by the first bytes of the head, where they suffice: finding the end of the head costs more.
+        self._lanes_by_start: dict[bytes, Lane] = {}
         self._heads: dict[StreamKey, list[bytes]] = {}
         #: Log slots that two connections deliver at once, see `close_epoch`.
         self._pending: list[Slot] = []
@@ -148,6 +150,7 @@ class DataPoolManager(AccountFiling):
         self._retired_duplicates += slot.duplicates
         for head in self._heads.pop(key, ()):
             del self._lanes[head]
+            self._lanes_by_start.pop(head[:START_LENGTH], None)
 
     def slot(self, key: StreamKey) -> Slot | None:
         """The slot of a wanted key."""
@@ -283,13 +286,14 @@ class DataPoolManager(AccountFiling):
     ) -> bytes | None:
         """The hot path: a scan, a look-up and a call per message. Stops at, and returns, what no lane can read."""
         assert self._lock.locked()
-        lane_of = self._lanes.get
+        lane_of, lane_of_start = self._lanes.get, self._lanes_by_start.get
         for message in messages:
-            position = message.find(b'":', HEAD_SCAN_FROM) + 2
-            lane = lane_of(message[:position])
+            lane = lane_of_start(message[:START_LENGTH])
             if lane is None:
-                return message
-            entry = lane.file(message, position, stamp)
+                lane = lane_of(message[: message.find(b'":', HEAD_SCAN_FROM) + 2])
+                if lane is None:
+                    return message
+            entry = lane.file(message, stamp)
             if entry:
                 slot = lane.slot
                 if slot.is_attended:
@@ -326,7 +330,7 @@ class DataPoolManager(AccountFiling):
             return None
         key = event.key
         if key.data_type.needs_auth:
-            result.deliveries += self._file_account_event(event, payload, stamp)
+            result.deliveries = [*result.deliveries, *self._file_account_event(event, payload, stamp)]
             return None
         fired: list[Waiter] = []
         with self._lock:
@@ -392,12 +396,16 @@ class DataPoolManager(AccountFiling):
             if self._slots.get(slot.key) is slot and head not in self._lanes:
                 heads.append(head)
                 self._lanes[head] = lane
+                if tells_apart(head, slot.key.symbol):
+                    self._lanes_by_start[head[:START_LENGTH]] = lane
 
     def _reject(self, payload: bytes, reason: str, now: float, *, unknown: bool = False) -> None:
         with self._lock:
             if unknown:
                 self._unknown += 1
-            elif len(payload) > 1 and any(known.payload is payload for known in self._rejected):  # shorter ones are shared
+            elif len(payload) > 1 and any(
+                known.payload is payload for known in self._rejected
+            ):  # shorter ones are shared
                 return  # it was looked at before
             else:
                 self._undecodable += 1
