@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import orjson
 
 from upbit_ws.data_types import DataType
+from upbit_ws.decoded_payload import DecodedPayload
 from upbit_ws.event_builder import REFUSALS, Builder, builder_of
 from upbit_ws.event_reader import EVENT_CLASSES, problems, read_event
 from upbit_ws.events import Event
@@ -129,6 +130,8 @@ def decode_events(raw: Raw) -> list[Event]:
 
 
 def _decode_strictly(raw: Raw) -> Event:
+    if isinstance(raw, DecodedPayload):
+        return raw.event
     message = parse_message(raw)
     if isinstance(message, list):
         if len(message) != 1:

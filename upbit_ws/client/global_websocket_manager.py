@@ -11,27 +11,30 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from functools import partial
 from typing import Final, NoReturn, Protocol
 
+from upbit_ws.client.account_side import AccountSide
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation, Observed
 from upbit_ws.client.push import Member, PushParts, PushSide
 from upbit_ws.client.reentrancy import interrupts_the_sdk
-from upbit_ws.client.subscription_options import CallbackOptions
+from upbit_ws.client.rest_clients import make_rest_client
+from upbit_ws.client.subscription_options import CallbackOptions, keys_of, wants_of
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import (
     ClientClosedError,
     DataTimeoutError,
     ForkedProcessError,
     InvalidArgumentError,
-    RequestRejectedError,
+    UpbitWebSocketError,
 )
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
-from upbit_ws.runtime.recovery import Recovery, RecoveryParts
+from upbit_ws.runtime.recovery import Delivery, Recovery, RecoveryParts
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry
@@ -56,7 +59,6 @@ from upbit_ws.types import (
     SubscriptionSpec,
     Want,
 )
-from upbit_ws.wire.rest import RestClient, RestSettings
 
 __all__ = ["Component", "GlobalWebSocketManager", "get_global_websocket_manager"]
 
@@ -99,10 +101,12 @@ class GlobalWebSocketManager:
         self.subscriptions = SubscriptionStateManager(clock=clock)
         self.limiter = UpbitRateLimiter(self.config.rate_limit)
         self._markets_budget = RestBudget(self.limiter, clock, time.time, _REST_PATIENCE)
-        self._markets = Markets(lambda: self._make_rest_client(self._markets_budget), clock, self._markets_changed)
+        rest = partial(make_rest_client, self.config, self._markets_budget)
+        self._markets = Markets(rest, clock, self._markets_changed)
         self._push = self._make_push()
         self._gaps = GapLedger()
-        self._recovery = self._make_recovery()
+        self._recovery = Recovery(self._recovery_parts(self._push.deliver))
+        self._account = AccountSide(self.config, self.subscriptions, self._recovery_parts(self._recovery.deliver))
         self._connections = Connections(
             SharedParts(
                 config=self.config,
@@ -111,8 +115,10 @@ class GlobalWebSocketManager:
                 subscriptions=self.subscriptions,
                 limiter=self.limiter,
                 publish=self._publish,
-                deliver=self._recovery.deliver,
+                deliver=self._account.reconciler.deliver,
                 reopen=self._recovery.take,
+                confirmed=self._account.reconciler.confirm,
+                authenticator=self._account.authenticator,
             )
         )
         self._components: ComponentRegistry[Component] = ComponentRegistry()
@@ -188,6 +194,17 @@ class GlobalWebSocketManager:
         if patterns:
             self._follow_markets()
 
+    def check_wants(self, token: int, wants: Iterable[Want]) -> None:
+        """Refuse wishes of a component that cannot be served. `set_wants` or `subscribe` may follow.
+
+        Raises:
+            AuthenticationError: they need keys, and there are none.
+            InvalidArgumentError: keys would travel in clear, or one request would hold too many indicators.
+        """
+        with self._lock:
+            owner = self._owners.get(token)
+        self._account.check(self._connections, owner, wants)
+
     def _admit_and_wake(self, endpoints: Iterable[Endpoint]) -> None:
         for endpoint in (changed := list(endpoints)):
             version = self.subscriptions.version(endpoint)
@@ -197,7 +214,10 @@ class GlobalWebSocketManager:
         self._wake(changed)
 
     def _wake(self, endpoints: Iterable[Endpoint]) -> None:
-        self._connections.wake(endpoints)
+        changed = tuple(endpoints)
+        if Endpoint.PRIVATE in changed:
+            self._account.cover()
+        self._connections.wake(changed)
 
     def _drop(self, token: int) -> None:
         with self._lock:
@@ -214,11 +234,14 @@ class GlobalWebSocketManager:
         self._observation.swept += len(gone)
         return len(gone) + self._push.sweep()
 
-    def refusals(self, token: int) -> Mapping[StreamKey, RequestRejectedError]:
-        """What of the wants of a component the exchange refuses, and how it put it."""
+    def refusals(self, token: int) -> Mapping[StreamKey, UpbitWebSocketError]:
+        """What of the wants of a component the exchange refuses, for themselves or for the keys, and how it put it."""
         with self._lock:
             owner = self._owners.get(token)
-        return {} if owner is None else self.subscriptions.rejections(owner)
+        if owner is None:
+            return {}
+        unauthorized = self._account.refusals(self._connections, self.subscriptions.wants_of(owner))
+        return {**self.subscriptions.rejections(owner), **unauthorized}
 
     def list_subscriptions(self, endpoint: Endpoint = Endpoint.PUBLIC, *, timeout: float = 5.0) -> SubscriptionList:
         """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
@@ -250,6 +273,8 @@ class GlobalWebSocketManager:
         self.check_usable()
         self._become_active()
         self._sweep()
+        wishes = wants_of(spec, keys_of(spec, self._markets.expand))
+        self._account.check(self._connections, None, wishes, (spec.data_type.endpoint,))
         if any(is_pattern(symbol) for symbol in spec.symbols):
             self._follow_markets()
         return self._push.subscribe(member, spec, callback, options)
@@ -302,19 +327,6 @@ class GlobalWebSocketManager:
             component.refresh_patterns()
         self._push.refresh()
         self.pool.wake_all()
-
-    def _make_rest_client(self, budget: RestBudget) -> RestClient:
-        """A client for the REST calls of one thread."""
-        connection = self.config.connection
-        return RestClient(
-            connection.rest_url,
-            limiter=budget,
-            settings=RestSettings(
-                read_timeout=self.config.recovery.request_timeout,
-                proxy_url=connection.proxy_url,
-                trust_env=connection.trust_env,
-            ),
-        )
 
     # -- what is going on ---------------------------------------------------------------------------------------------
 
@@ -387,6 +399,7 @@ class GlobalWebSocketManager:
         return "not connected yet"
 
     def _publish(self, event: ConnectionEvent) -> None:
+        self._account.reconciler.on_event(event)
         self._events.append(event)
         self._push.announce(event)
 
@@ -405,19 +418,17 @@ class GlobalWebSocketManager:
             )
         )
 
-    def _make_recovery(self) -> Recovery:
-        return Recovery(
-            RecoveryParts(
-                config=self.config.recovery,
-                clock=self.clock,
-                wall=time.time,
-                pool=self.pool,
-                ledger=self._gaps,
-                rest=self._make_rest_client,
-                budget=RestBudget(self.limiter, self.clock, time.time, _REST_PATIENCE),
-                publish=self._publish,
-                deliver=self._push.deliver,
-            )
+    def _recovery_parts(self, deliver: Callable[[list[Delivery]], None]) -> RecoveryParts:
+        return RecoveryParts(
+            config=self.config.recovery,
+            clock=self.clock,
+            wall=time.time,
+            pool=self.pool,
+            ledger=self._gaps,
+            rest=partial(make_rest_client, self.config),
+            budget=RestBudget(self.limiter, self.clock, time.time, _REST_PATIENCE),
+            publish=self._publish,
+            deliver=deliver,
         )
 
     def _make_observation(self) -> Observation:
@@ -493,12 +504,14 @@ class GlobalWebSocketManager:
             monitor.stop()
         self._connections.stop()
         self._recovery.stop()
+        self._account.reconciler.stop()
         self._markets_budget.stop()
         self.pool.wake_all()
         self._markets.wake_all()
         deadline = self.clock() + timeout - _CALLBACK_GRACE
         threads = [client.thread for client in self._connections.all()]
-        threads += [self._recovery.thread, *(monitor.thread for monitor in self._monitors.values())]
+        threads += [self._recovery.thread, self._account.reconciler.thread]
+        threads += [monitor.thread for monitor in self._monitors.values()]
         self._join(threads, deadline)
         # Now that the last announcements are made, the callback threads. One that is in user code may stay there.
         self._push.workers.stop()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Final
 
 from attrs import evolve, field, frozen
 
+from upbit_ws.client.account_options import INDICATOR_TYPES
 from upbit_ws.config import DataPoolConfig
 from upbit_ws.exceptions import InvalidArgumentError, NotSubscribedError
 from upbit_ws.symbols import is_pattern, normalize_symbols
-from upbit_ws.types import ORDERBOOK_UNITS, DataType, Retention, StreamKey, Want
+from upbit_ws.types import ORDERBOOK_UNITS, DataType, Retention, StreamKey, Want, freeze_options
 
-__all__ = ["Interest", "Interests"]
+__all__ = ["ALL", "Interest", "Interests"]
+
+Options = tuple[tuple[str, Hashable], ...]
+
+#: Everything of a type that needs no codes.
+ALL: Final = ("",)
 
 
 @frozen
@@ -23,6 +30,10 @@ class Interest:
     history: int | None = None
     units: int | None = None
     level: float | None = None
+    #: Further fields of the request, of announcements.
+    options: Options = ()
+    #: Codes with what is to be computed for each, of indicators.
+    indicators: tuple[tuple[str, Hashable], ...] = ()
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -36,17 +47,34 @@ class Interests:
 
     by_type: Mapping[DataType, Interest] = field(factory=dict)
 
-    def with_added(self, data_types: Sequence[DataType], added: Interest) -> Interests:
-        """With the symbols of `added` in each data type; options given later replace those given earlier."""
+    def with_added(
+        self,
+        data_types: Sequence[DataType],
+        added: Interest,
+        *,
+        options: Options = (),
+        variants: Mapping[DataType, tuple[Hashable, ...]] | None = None,
+    ) -> Interests:
+        """With the symbols of `added` in each data type; options given later replace those given earlier.
+
+        Args:
+            options: Of announcements.
+            variants: Of indicators: what is computed for each of the symbols.
+        """
         table = dict(self.by_type)
         for data_type in data_types:
             old = table.get(data_type, Interest())
+            fresh = [(code, variant) for variant in (variants or {}).get(data_type, ()) for code in added.symbols]
             table[data_type] = evolve(
                 added,
-                symbols=tuple(dict.fromkeys((*old.symbols, *added.symbols))),
+                symbols=_symbols(data_type, old.symbols, added.symbols),
                 history=_longer(old.history, added.history),
                 units=added.units if added.units is not None else old.units,
                 level=added.level if added.level is not None else old.level,
+                options=freeze_options({**dict(old.options), **dict(options)})
+                if data_type is DataType.ANNOUNCEMENT
+                else (),
+                indicators=tuple(dict.fromkeys((*old.indicators, *fresh))),
             )
         return Interests(table)
 
@@ -58,8 +86,9 @@ class Interests:
                 table[data_type] = interest
             elif symbols is not None:
                 left = tuple(symbol for symbol in interest.symbols if symbol not in symbols)
+                pairs = tuple(pair for pair in interest.indicators if pair[0] not in symbols)
                 if left:
-                    table[data_type] = evolve(interest, symbols=left)
+                    table[data_type] = evolve(interest, symbols=left, indicators=pairs)
         return Interests(table)
 
     def patterns(self) -> set[str]:
@@ -84,12 +113,19 @@ class Interests:
         variant = self.by_type[data_type].level if data_type is DataType.ORDERBOOK else None
         return StreamKey(data_type, code if data_type.has_codes else "", variant)
 
+    def keys(self, data_type: DataType, expand: Callable[[str], Iterable[str]]) -> list[tuple[str, StreamKey]]:
+        """The registered streams of a data type beside their codes; of indicators a code may have several."""
+        if data_type in INDICATOR_TYPES:
+            interest = self.by_type.get(data_type, Interest())
+            return [(code, StreamKey(data_type, code, variant)) for code, variant in interest.indicators]
+        return [(code, self.key(data_type, code)) for code in self.codes(data_type, expand)]
+
     def wants(self, expand: Callable[[str], Iterable[str]]) -> list[Want]:
         """What the exchange is to be asked for."""
         return [
-            Want(self.key(data_type, code), units=interest.units)
+            Want(key, units=interest.units, options=interest.options)
             for data_type, interest in self.by_type.items()
-            for code in self.codes(data_type, expand)
+            for _, key in self.keys(data_type, expand)
         ]
 
     def histories(self, expand: Callable[[str], Iterable[str]], config: DataPoolConfig) -> dict[StreamKey, int]:
@@ -98,7 +134,7 @@ class Interests:
         for data_type, interest in self.by_type.items():
             usual = config.state_history if data_type.retention is Retention.STATE else config.history
             length = usual if interest.history is None else interest.history
-            lengths.update((self.key(data_type, code), length) for code in self.codes(data_type, expand))
+            lengths.update((key, length) for _, key in self.keys(data_type, expand))
         return lengths
 
     def summary(self) -> str:
@@ -118,7 +154,7 @@ class Interests:
             missing = [StreamKey(data_type, symbol) for symbol in wanted or ("",)]
             hint = f"client.register_interest(data_types=[DataType.{data_type.name}], symbols=[...]) first"
             raise NotSubscribedError(missing, component_id=component_id, instead=hint)
-        if wanted is None:
+        if wanted is None or interest.symbols == ALL:
             return interest.symbols
         return wanted
 
@@ -144,6 +180,13 @@ class Interests:
 
 def _is_level(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _symbols(data_type: DataType, old: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    """What is registered in all. Of orders, no code means all markets, which includes every other one."""
+    if not data_type.has_codes or not added or old == ALL:
+        return ALL
+    return tuple(dict.fromkeys((*old, *added)))
 
 
 def _longer(first: int | None, second: int | None) -> int | None:

@@ -9,7 +9,7 @@ from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
 from upbit_ws.client.pulling import Puller, check_limit, check_seconds
 from upbit_ws.client.selection import Chosen, Selection
 from upbit_ws.events import Event, OrderbookEvent
-from upbit_ws.exceptions import ClientClosedError, DataTimeoutError, RequestRejectedError
+from upbit_ws.exceptions import ClientClosedError, DataTimeoutError, UpbitWebSocketError
 from upbit_ws.types import DataType, StreamKey
 
 __all__ = ["PullBase"]
@@ -41,7 +41,7 @@ class PullBase:
         if self._is_closed:
             raise ClientClosedError(f"client {self.component_id!r}")
 
-    def _refusals(self) -> Mapping[StreamKey, RequestRejectedError]:
+    def _refusals(self) -> Mapping[StreamKey, UpbitWebSocketError]:
         return self._manager.refusals(self._owner)
 
     def _deadline(self, timeout: float | None) -> float:

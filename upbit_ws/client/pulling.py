@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, RequestRejectedError, StaleDataError
+from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, StaleDataError, UpbitWebSocketError
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.types import Reading, StreamKey
 
@@ -45,7 +45,7 @@ class Puller:
         clock: Callable[[], float],
         check_open: Callable[[], None],
         why_nothing_came: Callable[[], str],
-        refusals: Callable[[], Mapping[StreamKey, RequestRejectedError]],
+        refusals: Callable[[], Mapping[StreamKey, UpbitWebSocketError]],
     ) -> None:
         self._pool = pool
         self._config = config
@@ -98,11 +98,47 @@ class Puller:
             )
 
     def check_refused(self, slots: Sequence[Slot]) -> None:
-        """Raise the exchange's refusal of one of these, where there is one (`RequestRejectedError`)."""
+        """Raise the exchange's refusal of one of these, or of the keys (`RequestRejectedError`, `AuthenticationError`)."""
         refusals = self._refusals()
         for slot in slots:
             if slot.key in refusals:
                 raise refusals[slot.key]
+
+    def wait_until(
+        self,
+        slots: Sequence[Slot],
+        is_there: Callable[[], bool],
+        timeout: float | None,
+    ) -> None:
+        """Block until `is_there()`, which is asked again when a thread is woken for one of these slots.
+
+        Raises:
+            DataTimeoutError: not within `timeout` seconds (None as configured).
+            RequestRejectedError, AuthenticationError: the exchange refuses it.
+        """
+        seconds = self._config.timeout if timeout is None else timeout
+        deadline = self._clock() + seconds
+        while not is_there():
+            self._check_open()
+            self.check_refused(slots)
+            left = deadline - self._clock()
+            if left <= 0:
+                keys = tuple(slot.key for slot in slots)
+                raise DataTimeoutError(keys, timeout=seconds, reason=self._why_nothing_came())
+            self._pool.wait(slots, is_there, left)
+
+    def wait_until_ready(self, slots: Sequence[Slot], deadline: float) -> list[Slot]:
+        """Block until every stream stands, or the deadline is over. The slots of those that do not.
+
+        A stream with a snapshot stands when it has delivered, another one when the exchange has confirmed it.
+        """
+        while missing := [slot for slot in slots if not slot.is_ready]:
+            self._check_open()
+            left = deadline - self._clock()
+            if left <= 0:
+                break
+            self._pool.wait(missing, partial(_is_any_ready, missing), left)
+        return missing
 
     def wait_until_delivered(
         self, slots: Sequence[Slot], deadline: float, check: Callable[[Sequence[Slot]], None] | None = None
@@ -164,6 +200,10 @@ class Puller:
             is_live=is_newest and self._pool.is_live(slot),
             age=None if vouched_at is None else max(self._clock() - vouched_at, 0.0),
         )
+
+
+def _is_any_ready(slots: Sequence[Slot]) -> bool:
+    return any(slot.is_ready for slot in slots)
 
 
 def _has_delivered(slots: Sequence[Slot]) -> bool:

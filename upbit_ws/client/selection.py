@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from upbit_ws.client.interests import Interests
+from upbit_ws.client.interests import ALL, Interests
 from upbit_ws.exceptions import NotSubscribedError
 from upbit_ws.protocol.slots import Slot
-from upbit_ws.symbols import is_pattern
+from upbit_ws.symbols import is_pattern, normalize_symbols
 from upbit_ws.types import DataType, StreamKey
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Selection:
             and remembered[2] == layout
         ):
             return remembered[3]
-        codes = interests.codes(data_type, manager.expand_pattern)
-        chosen = Chosen(codes, tuple(pool.slot_for(interests.key(data_type, code)) for code in codes))
+        streams = interests.keys(data_type, manager.expand_pattern)
+        chosen = Chosen(tuple(code for code, _ in streams), tuple(pool.slot_for(key) for _, key in streams))
         self._remembered[data_type] = (interests, version, layout, chosen)
         return chosen
 
@@ -79,6 +79,30 @@ class Selection:
         if unknown:
             raise NotSubscribedError(unknown, component_id=self._component_id)
         return Chosen(tuple(codes), tuple(slots[code] for code in codes))
+
+    def slots_of(self, data_type: DataType, symbols: Iterable[str] | None) -> tuple[Slot, ...]:
+        """The slots of these symbols, all of them where a symbol has several (indicators). Errors as in `choose`."""
+        wanted = self.interests.require(self._component_id, data_type, symbols)
+        registered = self.all_of(data_type)
+        if symbols is None or wanted == ALL:
+            return registered.slots
+        unknown = [StreamKey(data_type, code) for code in wanted if code not in registered.symbols]
+        if unknown:
+            raise NotSubscribedError(unknown, component_id=self._component_id)
+        pairs = zip(registered.symbols, registered.slots, strict=True)
+        return tuple(slot for code, slot in pairs if code in wanted)
+
+    def normalized(self, symbols: Iterable[str]) -> tuple[str, ...]:
+        """Codes as the exchange writes them, patterns as the codes they mean now.
+
+        Raises:
+            InvalidArgumentError: they cannot be meant as written.
+        """
+        return tuple(
+            code
+            for symbol in normalize_symbols(symbols)
+            for code in (self._manager.expand_pattern(symbol) if is_pattern(symbol) else (symbol,))
+        )
 
     def one(self, data_type: DataType, symbol: str) -> Slot:
         """The slot of one symbol. Errors as in `choose`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from upbit_ws.client.account_options import announcement_options, refuse_stray_options, variants_for
+from upbit_ws.client.account_pulls import AccountPulls
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
 from upbit_ws.client.interests import Interest, Interests
-from upbit_ws.client.market_pulls import MarketPulls
 from upbit_ws.client.pulling import check_seconds
 from upbit_ws.client.updates import Updates
 from upbit_ws.events import Event, OrderbookEvent
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SimpleWebSocketClient"]
 
 
-class SimpleWebSocketClient(MarketPulls):
+class SimpleWebSocketClient(AccountPulls):
     """Pulls live values of the Upbit exchange. Every method is synchronous and may be called from any thread.
 
     Components of one process share one connection per endpoint; each sees only what it registered itself. A client made
@@ -83,19 +84,28 @@ class SimpleWebSocketClient(MarketPulls):
         history: int | None = None,
         orderbook_units: int | None = None,
         orderbook_level: float | None = None,
+        categories: Iterable[str] | None = None,
+        include_body: bool | None = None,
+        timeframe: str | None = None,
+        indicators: Iterable[Mapping[str, Any]] | None = None,
     ) -> None:
         """Say what this client is going to pull. Adds to what was registered before; returns at once.
 
         Args:
             data_types: `DataType.TICKER`, `"trade"`, `"candle.5m"`, ... or a list of them.
             symbols: Codes (`["KRW-BTC", "KRW-ETH"]`) or patterns (`["KRW-*"]`: all markets of that quote currency,
-                followed as they list and delist).
+                followed as they list and delist). Your own orders need none: without, they are those of all markets.
             history: How many values of each to keep for the `get_*_history` methods; None for the configured number.
             orderbook_units: Depth of order books: 1, 5, 15 or 30 (the default).
             orderbook_level: Price step to group order books by; KRW markets only (Upbit: websocket-orderbook page).
 
+            categories, include_body: Of announcements: only these (`["maintenance"]`), and with their text.
+            timeframe, indicators: What is to be computed: `"5m"` and `[{"type": "rsi", "params": {"period": 14}}]`;
+                signals have a `trigger` as well (Upbit: websocket-indicator and -indicator-signal pages).
+
         Raises:
             InvalidArgumentError: an argument cannot be meant as written; nothing was registered.
+            AuthenticationError: orders, balances, announcements and indicators need keys, and there are none.
             ClientClosedError: the client was closed.
         """
         self._check_open()
@@ -108,8 +118,17 @@ class SimpleWebSocketClient(MarketPulls):
             )
         interests = self._selection.interests
         interests.refuse_conflict(types, orderbook_units, orderbook_level)
+        stray = {"categories": categories, "include_body": include_body, "timeframe": timeframe}
+        refuse_stray_options(types, {**stray, "indicators": indicators})
         added = Interest(symbols=codes, history=history, units=orderbook_units, level=orderbook_level or None)
-        self._change(lambda now: now.with_added(types, added))
+        options = announcement_options(categories, include_body)
+        variants = variants_for(types, codes, timeframe, indicators)
+
+        def edit(now: Interests) -> Interests:
+            return now.with_added(types, added, options=options, variants=variants)
+
+        self._manager.check_wants(self._owner, edit(interests).wants(self._manager.expand_pattern))
+        self._change(edit)
 
     def unregister_interest(
         self,
@@ -146,7 +165,8 @@ class SimpleWebSocketClient(MarketPulls):
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def wait_ready(self, *, timeout: float | None = None) -> Readiness:
-        """Wait until everything registered has delivered, at most `timeout` seconds (None as configured).
+        """Wait until everything registered has delivered, at most `timeout` seconds (None as configured). Streams that
+        send nothing until something happens count as delivering when the exchange has confirmed them.
 
         Never raises for silence: the result says which streams delivered and which are silent. A typo is silent at
         Upbit, and so is a market without a single trade.
@@ -156,14 +176,18 @@ class SimpleWebSocketClient(MarketPulls):
         deadline = self._deadline(timeout)
         self._manager.wait_for_markets(self._selection.interests.patterns(), deadline)
         slots = self._selection.everything()
-        silent = {slot.key for slot in self._puller.wait_until_delivered(slots, deadline)}
+        silent = {slot.key for slot in self._puller.wait_until_ready(slots, deadline)}
         return Readiness(
             delivered=tuple(slot.key for slot in slots if slot.key not in silent),
             silent=tuple(slot.key for slot in slots if slot.key in silent),
         )
 
-    def wait_for_update(self, data_type: DataType | str, symbol: str, *, timeout: float | None = None) -> Event:
+    def wait_for_update(
+        self, data_type: DataType | str, symbol: str | None = None, *, timeout: float | None = None
+    ) -> Event:
         """Block until the next value of one stream arrives, and return it.
+
+        Orders, balances, announcements and indicators may be waited for without a symbol: the next one of all.
 
         Raises:
             DataTimeoutError: nothing came within `timeout` seconds (None as configured).
@@ -172,7 +196,14 @@ class SimpleWebSocketClient(MarketPulls):
         """
         self._check_open()
         check_seconds("timeout", timeout)
-        slot = self._selection.one(DataType.parse(data_type), symbol)
+        kind = DataType.parse(data_type)
+        if kind.needs_auth:
+            codes = None if symbol is None else normalize_symbols([symbol])
+            slots = self._selection.slots_of(kind, codes)
+            return self._wait_for_any(kind, None if codes is None else codes[0], slots, timeout)
+        if symbol is None:
+            raise InvalidArgumentError("symbol", f"must be given for {kind.wire_name}", "symbol='KRW-BTC'")
+        slot = self._selection.one(kind, symbol)
         start = slot.revision
         deadline = self._deadline(timeout)
         while slot.revision == start:
@@ -251,7 +282,7 @@ class SimpleWebSocketClient(MarketPulls):
             connections=tuple(status for status in self._manager.connection_statuses() if status.endpoint in endpoints),
             interests=len(slots),
             delivered=len(delivered),
-            silent=tuple(slot.key for slot in slots if slot.current is None),
+            silent=tuple(slot.key for slot in slots if not slot.is_ready),
             oldest_vouched_age=max(ages, default=None),
         )
 

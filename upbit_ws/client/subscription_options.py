@@ -9,8 +9,10 @@ from typing import Any, cast
 from attrs import field, frozen
 
 from upbit_ws.backpressure import known_strategy
+from upbit_ws.client.account_options import announcement_options, check_indicator_symbols
 from upbit_ws.config import BackpressureConfig
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.protocol.indicator_rules import indicator_variants
 from upbit_ws.shared.subscriber import ErrorHandler, Parts
 from upbit_ws.types import (
     BackpressureStrategy,
@@ -19,7 +21,6 @@ from upbit_ws.types import (
     StreamKey,
     SubscriptionSpec,
     Want,
-    indicator_variant,
 )
 
 __all__ = ["CallbackOptions", "check_callback", "check_spec", "keys_of", "parts_of", "read_options", "wants_of"]
@@ -132,6 +133,9 @@ def check_spec(spec: SubscriptionSpec) -> None:
     if spec.is_only_snapshot and not spec.data_type.has_snapshot:
         name = spec.data_type.wire_name
         raise InvalidArgumentError("is_only_snapshot", f"cannot be given for {name}, it has no snapshot", "nothing")
+    if spec.data_type is DataType.ANNOUNCEMENT:
+        options: dict[str, Any] = dict(spec.options)
+        announcement_options(options.get("categories"), options.get("include_body"))
     _variants(spec)
 
 
@@ -167,23 +171,5 @@ def _variants(spec: SubscriptionSpec) -> list[Hashable]:
     if spec.data_type not in _INDICATORS:
         return [None]
     options = dict(spec.options)
-    timeframe, indicators = options.get("timeframe"), options.get("indicators")
-    if not isinstance(timeframe, str):
-        raise InvalidArgumentError("timeframe", f"must be a candle unit, got {timeframe!r}", "timeframe='5m'")
-    if not isinstance(indicators, tuple) or not indicators:
-        example = "indicators=[{'type': 'rsi', 'params': {'period': 14}}]"
-        raise InvalidArgumentError("indicators", "must be a list of at least one indicator", example)
-    return [_indicator(spec.data_type, timeframe, item) for item in indicators]
-
-
-def _indicator(data_type: DataType, timeframe: str, item: Any) -> Hashable:
-    example = "{'type': 'rsi', 'params': {'period': 14}}"
-    try:
-        facts = dict(item)
-        name, params = facts["type"], dict(facts.get("params", ()))
-        if data_type is DataType.INDICATOR:
-            return indicator_variant(timeframe, name, params)
-        example = example[:-1] + ", 'trigger': 'overbought', 'event_params': {'threshold': 70}}"
-        return indicator_variant(timeframe, name, params, facts["trigger"], dict(facts.get("event_params", ())))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidArgumentError("indicators", f"holds {item!r}, which lacks something ({error})", example) from None
+    check_indicator_symbols(spec.symbols)
+    return list(indicator_variants(spec.data_type, options.get("timeframe"), options.get("indicators", ())))

@@ -76,9 +76,7 @@ INDICATORS: Mapping[str, IndicatorRule] = MappingProxyType(
             ({"period": (20,), "multiplier": (1.5, 2, 2.5)},),
             _CROSSES,
         ),
-        "macd": IndicatorRule(
-            _TRIPLES, _TRIPLES, {**_GOLDEN, "zero_cross_above": _NONE, "zero_cross_below": _NONE}
-        ),
+        "macd": IndicatorRule(_TRIPLES, _TRIPLES, {**_GOLDEN, "zero_cross_above": _NONE, "zero_cross_below": _NONE}),
     }
 )
 
@@ -158,9 +156,9 @@ def _checked(argument: str, given: Mapping[str, Any], alternatives: tuple[Choice
 def _is_among(value: object, values: tuple[Any, ...]) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return False
-    return any(type(value) is str if isinstance(allowed, str) else not isinstance(value, str) for allowed in values) and (
-        value in values
-    )
+    return any(
+        type(value) is str if isinstance(allowed, str) else not isinstance(value, str) for allowed in values
+    ) and (value in values)
 
 
 def _is_text_for_number(name: str, value: object) -> bool:
@@ -175,7 +173,8 @@ def _described(choices: Choices) -> str:
     if not choices:
         return "empty"
     return ", ".join(
-        f"{name} {values[0]!r}" if len(values) == 1 else f"{name} of {_listed(values)}" for name, values in choices.items()
+        f"{name} {values[0]!r}" if len(values) == 1 else f"{name} of {_listed(values)}"
+        for name, values in choices.items()
     )
 
 

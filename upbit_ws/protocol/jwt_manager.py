@@ -1,7 +1,7 @@
 """Tokens made of keys: each is good for one connect or one call, and is never used again.
 
-What a token holds (Upbit: auth page): `access_key` and a fresh `nonce`; for REST also the hash of the query. There is no
-expiry claim, the nonce makes it single-use (`nonce_used`). HS256 is what Upbit's own SDK signs, HS512 what its
+What a token holds (Upbit: auth page): `access_key` and a fresh `nonce`; for REST also the hash of the query. There is
+no expiry claim, the nonce makes it single-use (`nonce_used`). HS256 is what Upbit's own SDK signs, HS512 what its
 documentation recommends; both are accepted. The secret is used as the bytes of its text, not decoded.
 
 Keys and tokens are `Secret` in every frame of this module; the text exists only inside one call of the signer, and an

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import frozen
 
 from upbit_ws.config import WebSocketConfig
+from upbit_ws.exceptions import AuthenticationError
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.frames import FrameLimits
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
+from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
 from upbit_ws.runtime.native_websocket_client import NativeWebSocketClient
 from upbit_ws.runtime.resolver import make_resolver
 from upbit_ws.runtime.session import ConnectionParts
@@ -20,7 +22,7 @@ from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.metrics import ConnectionMeter
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
-from upbit_ws.types import ConnectionMetrics, ConnectionStatus, Endpoint
+from upbit_ws.types import ConnectionMetrics, ConnectionStatus, Endpoint, StreamKey
 from upbit_ws.wire.dial import AddressBook, dial
 from upbit_ws.wire.target import DialTarget
 from upbit_ws.wire.transport import Transport, TransportSettings
@@ -48,6 +50,8 @@ class SharedParts:
     publish: Callable[[ConnectionEvent], None]
     deliver: Callable[[list[tuple[Slot, Entry]]], None]
     reopen: Callable[[list[tuple[Slot, Reopened]]], None]
+    confirmed: Callable[[Endpoint, int, Collection[StreamKey]], None]
+    authenticator: UpbitAuthenticator
 
 
 class Connections:
@@ -60,6 +64,23 @@ class Connections:
         self._clients: dict[Endpoint, NativeWebSocketClient] = {}
         self._meters: dict[Endpoint, ConnectionMeter] = {}
         self._is_stopping = False
+
+    def prepare(self, endpoints: Iterable[Endpoint]) -> None:
+        """Make sure that these endpoints can be dialled, before anything of them is registered.
+
+        Raises:
+            AuthenticationError: one needs keys, and there are none.
+            InvalidArgumentError: the keys would travel in clear.
+        """
+        for endpoint in endpoints:
+            if endpoint.needs_auth and endpoint not in self._clients:
+                _make_target(self._parts, endpoint)
+                self._parts.authenticator.check()
+
+    def refusal(self, endpoint: Endpoint) -> AuthenticationError | None:
+        """Why the exchange does not accept the keys at this endpoint, while it does not."""
+        client = self._clients.get(endpoint)
+        return client.refusal if client is not None else None
 
     def wake(self, endpoints: Iterable[Endpoint]) -> None:
         """Have these endpoints look at what is wanted; the first time, connect."""
@@ -95,9 +116,14 @@ class Connections:
                 publish=parts.publish,
                 deliver=parts.deliver,
                 reopen=parts.reopen,
+                confirmed=self._confirmed,
             ),
             _make_dialer(parts, endpoint),
         )
+
+    def _confirmed(self, endpoint: Endpoint, epoch: int, keys: Collection[StreamKey]) -> None:
+        self._clients[endpoint].refusal = None
+        self._parts.confirmed(endpoint, epoch, keys)
 
     def all(self) -> tuple[NativeWebSocketClient, ...]:
         """All connections made so far."""
@@ -157,10 +183,11 @@ def _metrics(status: ConnectionStatus, meter: ConnectionMeter, now: float) -> Co
     )
 
 
-def _make_dialer(parts: SharedParts, endpoint: Endpoint) -> Callable[[float, Wakeup, Callable[[], bool]], Transport]:
+def _make_target(parts: SharedParts, endpoint: Endpoint) -> DialTarget:
     connection = parts.config.connection
-    target = DialTarget.from_url(
+    return DialTarget.from_url(
         connection.websocket_url(endpoint),
+        authorization=parts.authenticator.websocket_authorization if endpoint.needs_auth else None,
         ssl_context=connection.ssl_context,
         proxy_url=connection.proxy_url,
         trust_env=connection.trust_env,
@@ -170,6 +197,10 @@ def _make_dialer(parts: SharedParts, endpoint: Endpoint) -> Callable[[float, Wak
             limits=FrameLimits(connection.max_frame_size, connection.max_message_size, connection.max_fragments),
         ),
     )
+
+
+def _make_dialer(parts: SharedParts, endpoint: Endpoint) -> Callable[[float, Wakeup, Callable[[], bool]], Transport]:
+    target = _make_target(parts, endpoint)
     book = AddressBook()
 
     def dial_endpoint(deadline: float, wakeup: Wakeup, should_stop: Callable[[], bool]) -> Transport:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from upbit_ws.exceptions import (
+    AuthenticationError,
     ConnectionFailedError,
     ConnectionLostError,
     HandshakeError,
@@ -18,10 +19,11 @@ from upbit_ws.exceptions import (
     UpbitWebSocketError,
     WebSocketProtocolError,
 )
-from upbit_ws.lifecycle import BackingOff, Closed, Connected, Connecting, Disconnected
+from upbit_ws.lifecycle import AuthenticationFailed, BackingOff, Closed, Connected, Connecting, Disconnected
 from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind, failure_of_error_frame
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.connection_state import StateEvent, next_state
+from upbit_ws.protocol.key_refusal import key_refusal
 from upbit_ws.protocol.liveness import ReconnectReason
 from upbit_ws.runtime.session import ConnectionParts, GivenUp, Retired, Session
 from upbit_ws.runtime.successor import Successor
@@ -69,6 +71,8 @@ class NativeWebSocketClient:
         self._reconnects = 0
         self._next_attempt_at: float | None = None
         self.last_error: UpbitWebSocketError | None = None
+        #: Why the exchange does not accept the keys, from the second refusal until it accepts them.
+        self.refusal: AuthenticationError | None = None
         self._is_rotation_wanted = False
         self._renew_not_before = 0.0
 
@@ -155,14 +159,15 @@ class NativeWebSocketClient:
         except (DialAborted, Retired):
             self._advance_if_unwanted()
             return
-        except ConnectionFailedError as error:
-            self._failed(error, _failure_of_dial(error))
+        except (ConnectionFailedError, AuthenticationError) as error:
+            self._failed(key_refusal(self._parts.endpoint, error) or error, _failure_of_dial(error))
             return
         self._serve(transport)
 
     def _await_wanted(self) -> bool:
         while not self._is_stopping:
             if self._is_wanted():
+                self.refusal = None
                 self._advance(StateEvent.WANTED)
                 return True
             self._pause(None)
@@ -210,9 +215,10 @@ class NativeWebSocketClient:
             self._advance_if_unwanted()
         except (ConnectionFailedError, WebSocketProtocolError) as error:
             failure = _failure_of_session(error, self._session_now())
+            refusal = key_refusal(parts.endpoint, error, self._session_now().rejection)
             code = error.code if isinstance(error, ConnectionLostError) else getattr(error, "close_code", None)
             self._end(str(error), code)
-            self._failed(error, failure)
+            self._failed(refusal or error, failure)
         finally:
             if self._session is not None:
                 self._end("an error inside the SDK", None)
@@ -332,6 +338,10 @@ class NativeWebSocketClient:
             self._advance(StateEvent.LOST if was_connected else StateEvent.FAILED)
         logger.info("- %s lost or refused: %s; next attempt in %.2f s", parts.endpoint, error, delay)
         self._next_attempt_at = now + delay
+        if self._backoff.is_refused and isinstance(error, AuthenticationError):
+            self.refusal = error
+            parts.publish(AuthenticationFailed(parts.endpoint, now, error.name, error.message_ko))
+            parts.pool.wake_all()
         parts.publish(BackingOff(parts.endpoint, now, delay, self._backoff.attempt, str(error)))
         try:
             self._pause_until(now + delay)
@@ -374,7 +384,9 @@ class NativeWebSocketClient:
         self._state = ConnectionState.ERROR
 
 
-def _failure_of_dial(error: ConnectionFailedError) -> Failure:
+def _failure_of_dial(error: ConnectionFailedError | AuthenticationError) -> Failure:
+    if isinstance(error, AuthenticationError):
+        return Failure(FailureKind.CREDENTIALS)
     if isinstance(error, TlsVerificationError):
         return Failure(FailureKind.TLS_VERIFICATION)
     if isinstance(error, HandshakeError) and error.status:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from attrs import frozen
@@ -22,6 +22,7 @@ from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.runtime.confirmation import Confirmation
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.metrics import ConnectionMeter
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
@@ -57,6 +58,8 @@ class ConnectionParts:
     publish: Callable[[ConnectionEvent], None]
     deliver: Callable[[list[tuple[Slot, Entry]]], None]
     reopen: Callable[[list[tuple[Slot, Reopened]]], None]
+    confirmed: Callable[[Endpoint, int, Collection[StreamKey]], None]
+    """What is subscribed on the connection of this epoch, where the exchange was asked (private and info)."""
 
 
 class GivenUp(ConnectionLostError):
@@ -92,6 +95,7 @@ class Session:
         self._liveness = Liveness(parts.config.connection, epoch, now, cadence)
         limits = parts.config.rate_limit
         self._messages = RateGroup.of([(limits.messages_per_second, 1.0), (limits.messages_per_minute, 60.0)])
+        self._confirmation = Confirmation(parts, epoch, self._messages, self._send_message)
         self._sent: Plan | None = None
         self._seen_version = -1
         self._send_at = _NEVER
@@ -199,7 +203,8 @@ class Session:
             self._parts.pool.wake_all()
         elif "method" in control or "mthd" in control:
             try:
-                self._parts.subscriptions.take_listing(self._parts.endpoint, control)
+                listed = self._parts.subscriptions.take_listing(self._parts.endpoint, control)
+                self._confirmation.answered(listed)
             except PayloadError as problem:
                 logger.warning("! %s list of subscriptions not understood: %s", self._parts.endpoint, problem)
             self._parts.pool.wake_all()
@@ -216,6 +221,7 @@ class Session:
         if now >= self._confirm_at:
             self._confirm(now)
         self._follow_wanted(now)
+        self._confirmation.tick(now)
         self._follow_listing(now)
         if now >= self._report_silent_at:
             self._report_silent(now)
@@ -223,6 +229,7 @@ class Session:
             self._liveness.next_deadline(),
             self._send_at,
             self._list_at,
+            self._confirmation.due,
             self._confirm_at,
             self._report_silent_at,
             self.renew_at,
@@ -269,16 +276,20 @@ class Session:
         asked = subscriptions.asked(endpoint)
         self._parts.pool.forget_except(endpoint, plan.keys if asked is None else asked.keys, self._seen_version)
 
+    def _send_message(self, message: bytes) -> None:
+        self.transport.send_text(message)
+        self.transport.flush()
+
     def _send(self, plan: Plan, now: float) -> None:
         parts = self._parts
-        self.transport.send_text(plan.request(str(uuid.uuid4()), parts.config.connection.wire_format))
-        self.transport.flush()
+        self._send_message(plan.request(str(uuid.uuid4()), parts.config.connection.wire_format))
         parts.meter.request()
         self._sent = plan
         self._is_resend_due = False
         self._confirm_at = now + _CONFIRM_STEP
         self._report_silent_at = now + parts.config.connection.snapshot_timeout
         parts.subscriptions.mark_sent(parts.endpoint, self.epoch, plan)
+        self._confirmation.requested(plan, now)
         if self._liveness.on_request(now, is_watchable=plan.is_watchable):
             parts.pool.trust(self.epoch)
         parts.publish(Subscribed(parts.endpoint, now, self.epoch, len(plan.keys)))

@@ -1,0 +1,85 @@
+"""The account side of a manager: keys, orders and balances, and what may be asked of private and info streams."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
+
+from upbit_ws.client.rest_clients import make_rest_client
+from upbit_ws.config import WebSocketConfig
+from upbit_ws.exceptions import AuthenticationError, InvalidArgumentError
+from upbit_ws.protocol.subscription_plan import INDICATOR_LIMIT
+from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
+from upbit_ws.runtime.account_reconciler import AccountReconciler
+from upbit_ws.runtime.recovery import RecoveryParts
+from upbit_ws.types import DataType, Endpoint, StreamKey, Want
+
+if TYPE_CHECKING:
+    from upbit_ws.runtime.connections import Connections
+    from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
+
+__all__ = ["AccountSide"]
+
+_ACCOUNT: Final = (DataType.MY_ORDER, DataType.MY_ASSET)
+
+
+class AccountSide:
+    """One per manager."""
+
+    def __init__(self, config: WebSocketConfig, subscriptions: SubscriptionStateManager, parts: RecoveryParts) -> None:
+        self._subscriptions = subscriptions
+        self.authenticator = UpbitAuthenticator(config.auth, clock=parts.clock, nonce=lambda: str(uuid.uuid4()))
+        signed = partial(make_rest_client, config, authorization=self.authenticator.rest_authorization)
+        self.reconciler = AccountReconciler(evolve(parts, rest=signed))
+        parts.pool.on_incomplete = self.reconciler.note
+
+    def check(
+        self, connections: Connections, owner: Hashable, wants: Iterable[Want], endpoints: Iterable[Endpoint] = ()
+    ) -> None:
+        """Refuse wishes that cannot be served, before they are made.
+
+        Args:
+            owner: Whose wishes these are from now on, in place of the ones it had.
+            endpoints: Where wishes will come from patterns whose markets are not known yet.
+
+        Raises:
+            AuthenticationError: they need keys, and there are none.
+            InvalidArgumentError: keys would travel in clear, or one request would hold too many indicators.
+        """
+        keys = [want.key for want in wants if want.key.data_type.needs_auth]
+        connections.prepare({key.data_type.endpoint for key in keys}.union(endpoints))
+        indicators = {key for key in keys if key.data_type.endpoint is Endpoint.INFO}
+        if not indicators:
+            return
+        asked = self._subscriptions.asked(Endpoint.INFO)
+        for key in asked.keys if asked is not None else ():
+            if self._subscriptions.owners_of(key) - {owner}:
+                indicators.add(key)
+        if len(indicators) > INDICATOR_LIMIT:
+            problem = (
+                f"would make {len(indicators)} combinations of code and indicator in this process, and the exchange "
+                f"takes {INDICATOR_LIMIT} on a connection"
+            )
+            raise InvalidArgumentError("indicators", problem, "fewer symbols or indicators")
+
+    def cover(self) -> None:
+        """What is wanted of the private endpoint has changed."""
+        self.reconciler.cover(self._subscriptions.asked(Endpoint.PRIVATE))
+
+    def refusals(self, connections: Connections, wants: Iterable[Want]) -> Mapping[StreamKey, AuthenticationError]:
+        """Which of these streams do not come because the exchange does not accept the keys."""
+        refused: dict[StreamKey, AuthenticationError] = {}
+        for want in wants:
+            data_type = want.key.data_type
+            if not data_type.needs_auth:
+                continue
+            error = connections.refusal(data_type.endpoint)
+            if error is None and data_type in _ACCOUNT:
+                error = self.reconciler.refusal
+            if error is not None:
+                refused[want.key] = error
+        return refused

@@ -1,0 +1,337 @@
+"""Orders and balances made complete over REST: at the first connect, after every reconnect, and when a fill is missing.
+
+The private endpoint sends no snapshot (Upbit: websocket-myorder page), so what happened while nobody listened is asked
+for. That starts when the exchange has confirmed the subscription: asked earlier, REST could answer before the stream
+begins, and what happened in between would be lost. From the connect on, live events wait behind the answer, at most for
+`RecoveryConfig.hold` seconds, so that subscribers get what was missed before what is newer. Pulls do not wait: they see
+each event as it comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from attrs import define, field
+
+from upbit_ws.exceptions import AuthenticationError, ClientClosedError, UpbitWebSocketError
+from upbit_ws.lifecycle import (
+    AuthenticationFailed,
+    Connected,
+    ConnectionEvent,
+    Disconnected,
+    GapRecovered,
+    GapReported,
+)
+from upbit_ws.protocol.account_rows import OrderRow
+from upbit_ws.protocol.account_slots import is_account
+from upbit_ws.protocol.gap_filling import Gap, GapState
+from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.runtime.account_queries import AccountQueries
+from upbit_ws.runtime.recovery import Delivery, RecoveryParts
+from upbit_ws.runtime.threads import spawn
+from upbit_ws.shared.account_book import ASSETS
+from upbit_ws.shared.locks import make_lock
+from upbit_ws.shared.waiting import Signal
+from upbit_ws.types import DataType, Endpoint, StreamKey
+
+__all__ = ["AccountReconciler"]
+
+logger = logging.getLogger("upbit_ws")
+
+#: How far before the last proof of life the closed orders are asked for (ms): clocks differ, REST tells whole seconds.
+_MARGIN: Final = 60_000
+#: The same ahead of the present.
+_AHEAD: Final = 86_400_000
+#: After a failure (seconds): the first delay, the longest one, and the one after a refusal of the keys.
+_FIRST_DELAY: Final = 0.5
+_LONGEST_DELAY: Final = 30.0
+_REFUSED_DELAY: Final = 30.0
+
+
+@define(eq=False)
+class _Hold:
+    until: float
+    waiting: list[Delivery] = field(factory=list)
+    is_releasing: bool = False
+
+
+class AccountReconciler:
+    """One per manager. The thread starts with the first confirmation of the private endpoint."""
+
+    def __init__(self, parts: RecoveryParts) -> None:
+        self._parts = parts
+        #: Guards the hold.
+        self._lock = make_lock("account-hold", 25)
+        self._hold: _Hold | None = None
+        self._signal = Signal()
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+        #: The newest connection of the private endpoint, the newest one confirmed, and the one reconciled last.
+        self._epoch = 0
+        self._confirmed: tuple[int, frozenset[str]] = (0, frozenset())
+        self._done: tuple[int, frozenset[str]] = (0, frozenset())
+        #: Until when (ms since the epoch) everything is known; None before the first reconciliation.
+        self._known_until: int | None = None
+        #: The number of the gap that a reconnect left, until it is settled.
+        self._gap: int | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        #: Orders looked up because a fill seemed to be missing, with the number of fills counted then.
+        self._looked_up: dict[str, int] = {}
+        #: Why REST refuses the keys, while it does.
+        self.refusal: AuthenticationError | None = None
+        self.last_error: UpbitWebSocketError | None = None
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """Its thread, once started."""
+        return self._thread
+
+    # -- told by others -----------------------------------------------------------------------------------------------
+
+    def cover(self, plan: Plan | None) -> None:
+        """What is wanted of the private endpoint has changed."""
+        names = _names(plan.keys if plan is not None else ())
+        self._parts.pool.account.cover(names, int(self._parts.wall() * 1000))
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Something happened to a connection. Called by its I/O thread, before anything is read from a new one."""
+        if event.endpoint is not Endpoint.PRIVATE:
+            return
+        if isinstance(event, Connected):
+            self._epoch = event.epoch
+            if self._parts.pool.account.covered and self._parts.config.enabled:
+                with self._lock:
+                    self._hold = self._hold or _Hold(until=self._parts.clock() + self._parts.config.hold)
+                self._start()
+        elif isinstance(event, Disconnected) and event.epoch == self._done[0]:
+            vouched_at = self._parts.pool.vouched_at(event.epoch)
+            if vouched_at is not None:
+                self._parts.pool.account.vouched_at = vouched_at
+                self._known_until = int((self._parts.wall() - (self._parts.clock() - vouched_at)) * 1000)
+
+    def confirm(self, endpoint: Endpoint, epoch: int, keys: Collection[StreamKey]) -> None:
+        """The exchange has confirmed these streams on the connection of this epoch."""
+        if endpoint is Endpoint.PRIVATE and (names := _names(keys)):
+            self._confirmed = (epoch, names)
+            self._retry_at = 0.0
+            self._start()
+
+    def _start(self) -> None:
+        """Have the thread look. Called by the I/O thread of the private endpoint only."""
+        if self._thread is None and not self._is_stopping:
+            self._thread = spawn("upbit-ws-account", self._run, on_crash=self._crashed)
+        self._signal.set()
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        """Pass live events on, except those of the account that wait behind a reconciliation."""
+        if self._hold is not None:
+            deliveries = self._held_back(deliveries)
+        if deliveries:
+            self._parts.deliver(deliveries)
+
+    def note(self) -> None:
+        """Events of the private endpoint were filed: look whether one of them tells that a fill is missing."""
+        if self._hold is None and self._parts.pool.account.incomplete:
+            self._signal.set()
+
+    def stop(self) -> None:
+        """Ask the thread to end. Does not wait."""
+        self._is_stopping = True
+        self._parts.budget.stop()
+        self._signal.set()
+
+    # -- holding back -------------------------------------------------------------------------------------------------
+
+    def _held_back(self, deliveries: list[Delivery]) -> list[Delivery]:
+        if not any(is_account(slot.key.data_type) for slot, _ in deliveries):
+            return deliveries
+        with self._lock:
+            hold = self._hold
+            if hold is None:
+                return deliveries
+            hold.waiting += [delivery for delivery in deliveries if is_account(delivery[0].key.data_type)]
+            is_overdue = self._parts.clock() >= hold.until
+        if is_overdue:
+            self._release()
+        return [delivery for delivery in deliveries if not is_account(delivery[0].key.data_type)]
+
+    def _release(self) -> None:
+        """Deliver what waits, in order, and hold nothing back any more. One thread at a time does it."""
+        with self._lock:
+            hold = self._hold
+            if hold is None or hold.is_releasing:
+                return
+            hold.is_releasing = True
+        while True:
+            with self._lock:
+                waiting, hold.waiting = hold.waiting, []
+                if not waiting:
+                    self._hold = None
+                    return
+            self._parts.deliver(waiting)
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with self._parts.rest(self._parts.budget) as rest:
+            queries = AccountQueries(rest)
+            while not self._is_stopping:
+                if self._is_due():
+                    self._attempt(queries)
+                else:
+                    self._release_when_overdue()
+                    self._signal.wait(self._patience())
+
+    def _is_due(self) -> bool:
+        if not self._confirmed[0] or self._parts.clock() < self._retry_at:
+            return False
+        return not self._is_done(*self._confirmed) or bool(self._suspects())
+
+    def _is_done(self, epoch: int, names: frozenset[str]) -> bool:
+        return self._done[0] == epoch and names <= self._done[1]
+
+    def _suspects(self) -> list[str]:
+        if not self._parts.config.enabled:
+            return []
+        return [uuid for uuid in self._parts.pool.account.incomplete if uuid not in self._looked_up]
+
+    def _patience(self) -> float | None:
+        now = self._parts.clock()
+        moments = [self._retry_at] if self._retry_at > now else []
+        hold = self._hold
+        if hold is not None:
+            moments.append(hold.until)
+        return max(min(moments) - now, 0.0) if moments else None
+
+    def _release_when_overdue(self) -> None:
+        hold = self._hold
+        if hold is not None and self._parts.clock() >= hold.until:
+            self._release()
+
+    def _attempt(self, queries: AccountQueries) -> None:
+        epoch, names = self._confirmed
+        try:
+            if not self._is_done(epoch, names):
+                self._reconcile(queries, epoch, names)
+            self._look_up(queries, self._suspects())
+        except ClientClosedError:
+            return
+        except UpbitWebSocketError as error:
+            self._failed(error)
+            return
+        self._failures = 0
+        self.last_error = self.refusal = None
+
+    def _reconcile(self, queries: AccountQueries, epoch: int, names: frozenset[str]) -> None:
+        parts = self._parts
+        if self._gap is None and self._known_until is not None and self._done[0] not in (0, epoch):
+            self._open_gap(self._known_until, names)
+        began = int(parts.wall() * 1000)
+        count = self._catch_up(queries, names) if parts.config.enabled else 0
+        parts.pool.account.settle(names, epoch)
+        self._done, self._known_until = (epoch, names), began
+        self._settle_gap(count, "" if parts.config.enabled else "recovery is switched off")
+        if epoch == self._epoch:
+            self._release()
+        parts.pool.wake_all()
+
+    def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> int:
+        count = self._catch_up_orders(queries) if names - {ASSETS} else 0
+        return count + (self._catch_up_assets(queries) if ASSETS in names else 0)
+
+    def _catch_up_orders(self, queries: AccountQueries) -> int:
+        account = self._parts.pool.account
+        known_open = account.open_orders()
+        now = int(self._parts.wall() * 1000)
+        rows = queries.open_orders()
+        moments = [began for name, began in account.covered.items() if not account.has_base((name,))]
+        since = min([*moments, now if self._known_until is None else self._known_until])
+        rows += queries.closed_orders(since - _MARGIN, now + _AHEAD)
+        listed = {row.uuid for row in rows}
+        count = self._take(queries, rows)
+        return count + self._look_up(queries, known_open - listed)
+
+    def _look_up(self, queries: AccountQueries, uuids: Iterable[str]) -> int:
+        """Take over what the exchange says of single orders."""
+        found = [row for uuid in uuids if (row := queries.order(uuid)) is not None]
+        count = self._take(queries, found)
+        incomplete = self._parts.pool.account.incomplete
+        # Where even the order itself does not list a fill that it counts, asking again at once would not help.
+        self._looked_up = {row.uuid: row.trades_count for row in found if row.uuid in incomplete}
+        return count
+
+    def _take(self, queries: AccountQueries, rows: Iterable[OrderRow]) -> int:
+        parts = self._parts
+        detailed = [self._with_fills(queries, row) for row in rows]
+        now = int(parts.wall() * 1000)
+        events = [event for row in detailed for event in parts.pool.account.apply(row, now)]
+        events.sort(key=lambda event: event.timestamp)
+        deliveries = parts.pool.file_recovered(events, parts.clock())
+        if deliveries:
+            parts.deliver(deliveries)
+        return len(events)
+
+    def _with_fills(self, queries: AccountQueries, row: OrderRow) -> OrderRow:
+        if self._parts.pool.account.wants_details(row):
+            return queries.order(row.uuid) or row
+        return row
+
+    def _catch_up_assets(self, queries: AccountQueries) -> int:
+        parts = self._parts
+        revision = parts.pool.account.assets_revision
+        listed = queries.accounts()
+        event = parts.pool.account.apply_assets(listed, revision, int(parts.wall() * 1000))
+        if event is None:
+            return 0
+        deliveries = parts.pool.file_recovered([event], parts.clock())
+        if deliveries:
+            parts.deliver(deliveries)
+        return 1
+
+    # -- what became of it --------------------------------------------------------------------------------------------
+
+    def _open_gap(self, start: int, names: frozenset[str]) -> None:
+        data_type = DataType.MY_ORDER if names - {ASSETS} else DataType.MY_ASSET
+        gap = Gap(StreamKey(data_type, ""), start, int(self._parts.wall() * 1000))
+        self._gap = self._parts.ledger.open(gap)
+
+    def _settle_gap(self, count: int, reason: str) -> None:
+        parts = self._parts
+        if self._gap is None:
+            return
+        state = GapState.REPORTED if reason else GapState.RECOVERED
+        gap = parts.ledger.settle(self._gap, state, found=count, reason=reason)
+        self._gap = None
+        facts = (Endpoint.PRIVATE, parts.clock(), "", gap.key.data_type, gap.start, gap.end)
+        parts.publish(GapReported(*facts, reason) if reason else GapRecovered(*facts, count))
+
+    def _failed(self, error: UpbitWebSocketError) -> None:
+        self.last_error = error
+        self._failures += 1
+        delay = min(_FIRST_DELAY * 2.0 ** min(self._failures - 1, 16), _LONGEST_DELAY)
+        if isinstance(error, AuthenticationError):
+            self.refusal, delay = error, _REFUSED_DELAY
+            self._parts.publish(
+                AuthenticationFailed(Endpoint.PRIVATE, self._parts.clock(), error.name, error.message_ko)
+            )
+        logger.warning("! orders and balances not reconciled: %s; next attempt in %.1f s", error, delay)
+        self._retry_at = self._parts.clock() + delay
+        self._parts.pool.wake_all()
+
+    def _crashed(self, error: BaseException) -> None:
+        self.last_error = UpbitWebSocketError(f"the account thread ended: {error!r}")
+
+
+def _names(keys: Iterable[StreamKey]) -> frozenset[str]:
+    """The names under which the account's book covers these streams."""
+    names = set()
+    for key in keys:
+        if key.data_type is DataType.MY_ORDER:
+            names.add(key.symbol)
+        elif key.data_type is DataType.MY_ASSET:
+            names.add(ASSETS)
+    return frozenset(names)

@@ -1,0 +1,111 @@
+"""How the pool files events of private and info streams: decoded on arrival, asked of the account's book, then kept.
+
+An order's event belongs to two streams, that of its market and that of all markets; who registered either gets it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from upbit_ws.decoded_payload import DecodedPayload
+from upbit_ws.events import Event, MyAssetEvent, MyOrderEvent
+from upbit_ws.protocol.account_slots import AccountSlot, event_identity
+from upbit_ws.protocol.slots import Entry, Slot, Stamp
+from upbit_ws.shared.account_book import AccountBook
+from upbit_ws.shared.waiting import Waiter
+from upbit_ws.types import StreamKey
+
+if TYPE_CHECKING:
+    from upbit_ws.protocol.epoch_manager import EpochManager
+
+__all__ = ["AccountFiling"]
+
+
+class AccountFiling:
+    """The part of the pool that is about the account. Shares the pool's lock and slots."""
+
+    _lock: threading.Lock
+    _epochs: EpochManager
+    _slots: dict[StreamKey, Slot]
+    _unwanted: int
+
+    def __init__(self) -> None:
+        #: The user's orders and balances. It has a lock of its own, never taken under the pool's.
+        self.account = AccountBook()
+        #: Called, outside of all locks, when an event tells that another one was missed.
+        self.on_incomplete: Callable[[], None] = lambda: None
+
+    def establish(self, keys: Iterable[StreamKey], epoch: int) -> None:
+        """The exchange confirmed these streams on the connection of this epoch."""
+        with self._lock:
+            for key in keys:
+                slot = self._slots.get(key)
+                if isinstance(slot, AccountSlot):
+                    slot.established_in = max(slot.established_in, epoch)
+
+    def file_recovered(self, events: Iterable[Event], now: float) -> list[tuple[Slot, Entry]]:
+        """File events that were missed and found over REST; what of it is for subscribers, in order."""
+        deliveries: list[tuple[Slot, Entry]] = []
+        fired: list[Waiter] = []
+        with self._lock:
+            for event in events:
+                for slot in self._account_slots_locked(event):
+                    entry = (DecodedPayload.of(event), (now, slot.epoch))
+                    slot.append(entry)
+                    slot.is_disordered = True
+                    self._attend_account_locked(slot, entry, deliveries, fired)
+        for waiter in fired:
+            waiter.fire()
+        return deliveries
+
+    def _file_account_event(self, event: Event, payload: bytes, stamp: Stamp) -> list[tuple[Slot, Entry]]:
+        """File an event from the wire; what of it is for subscribers."""
+        with self._lock:
+            is_wanted = self._epochs.is_current(event.data_type.endpoint, stamp[1]) and any(
+                True for _ in self._account_slots_locked(event)
+            )
+            if not is_wanted:
+                self._unwanted += 1
+                return []
+        news = self.account.take(event)
+        if self.account.incomplete:
+            self.on_incomplete()
+        deliveries: list[tuple[Slot, Entry]] = []
+        if news is None:
+            return deliveries
+        fired: list[Waiter] = []
+        entry = (DecodedPayload.of(news, payload), stamp)
+        is_booked = isinstance(news, (MyOrderEvent, MyAssetEvent))
+        with self._lock:
+            for slot in self._account_slots_locked(news):
+                if is_booked:
+                    slot.append(entry)
+                elif not slot.take_identified(entry, b"", event_identity(news)):
+                    continue
+                self._attend_account_locked(slot, entry, deliveries, fired)
+        for waiter in fired:
+            waiter.fire()
+        return deliveries
+
+    def _account_slots_locked(self, event: Event) -> Iterable[AccountSlot]:
+        assert self._lock.locked()
+        key = event.key
+        keys = (key, key._replace(symbol="")) if isinstance(event, MyOrderEvent) else (key,)
+        for one in keys:
+            slot = self._slots.get(one)
+            if isinstance(slot, AccountSlot):
+                yield slot
+
+    def _attend_account_locked(
+        self, slot: Slot, entry: Entry, deliveries: list[tuple[Slot, Entry]], fired: list[Waiter]
+    ) -> None:
+        assert self._lock.locked()
+        for waiter in slot.waiters:
+            if not waiter.is_fired:
+                waiter.is_fired = True
+                fired.append(waiter)
+        slot.waiters.clear()
+        if slot.watchers:
+            deliveries.append((slot, entry))
