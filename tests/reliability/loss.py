@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from tests.reliability.payloads import ticker
 from tests.reliability.rig import DEFAULT_RECONNECTION, Rig, Subject, wait_until
-from tests.reliability.scripts import Script, Stamps, attend, greet, until
+from tests.reliability.scripts import Script, Stamps, attend, greet, then, until
 from upbit_ws.lifecycle import Connecting, Disconnected
-from upbit_ws.testing import Conversation
+from upbit_ws.protocol.frames import Opcode
+from upbit_ws.testing import Conversation, ReceivedFrame
 
-__all__ = ["Loss"]
+__all__ = ["Loss", "Violation"]
 
 #: The first attempt is made as soon as it is for users; the testing preset hurries.
 _USUAL = {"reconnection": {"first_jitter": DEFAULT_RECONNECTION.first_jitter}}
@@ -85,3 +87,26 @@ class Loss:
         subject.await_price(3.0)
         assert subject.client.snapshot("ticker", "KRW-BTC").is_live
         assert subject.manager.pool.counters().undecodable == 0, "half a frame is no message"
+
+
+class Violation:
+    """The exchange breaks the protocol behind its first ticker; the client closes with the right code and comes back."""
+
+    def __init__(self, rig: Rig, data: bytes, **options: Any) -> None:
+        self.answers: list[ReceivedFrame] = []
+        self.loss = Loss(rig, then(lambda talk: talk.send(data), self._read_answer), **options)
+        self.loss.check_return()
+
+    def _read_answer(self, talk: Conversation) -> None:
+        while True:
+            frame = talk.read_frame()
+            self.answers.append(frame)
+            if frame.opcode == Opcode.CLOSE:
+                return
+
+    def check(self, row: str, record: Callable[..., None], code: int, *, bound: float = 0.1) -> None:
+        close = self.answers[-1]
+        assert (close.opcode, int.from_bytes(close.payload[:2], "big")) == (Opcode.CLOSE, code)
+        assert self.loss.end.code == code
+        assert self.loss.noticed_after < bound
+        record(row, figure=f"closed with {code} after {self.loss.noticed_after * 1e3:.1f} ms", bound=f"{bound:g} s")

@@ -6,7 +6,6 @@ import os
 import resource
 import struct
 import threading
-
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +17,10 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.sync.server import ServerConnection, serve
 
-from tests.reliability.loss import Loss
+from tests.reliability.loss import Loss, Violation
 from tests.reliability.payloads import BTC, ticker, trade
 from tests.reliability.rig import Rig, Subject, wait_until
-from tests.reliability.scripts import Script, attend, good, greet, send_apart, then, until
+from tests.reliability.scripts import Script, attend, good, greet, then, until
 from upbit_ws.exceptions import HandshakeError, WebSocketProtocolError
 from upbit_ws.lifecycle import BackingOff, Connected, Disconnected
 from upbit_ws.protocol.deflate import DeflateParameters
@@ -30,29 +29,6 @@ from upbit_ws.testing import Conversation, ReceivedFrame, server_frame
 
 Record = Callable[..., None]
 DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate"}
-
-
-class Violation:
-    """The exchange breaks the protocol behind its first ticker; the client closes with the right code and comes back."""
-
-    def __init__(self, rig: Rig, data: bytes, **options: Any) -> None:
-        self.answers: list[ReceivedFrame] = []
-        self.loss = Loss(rig, then(lambda talk: talk.send(data), self._read_answer), **options)
-        self.loss.check_return()
-
-    def _read_answer(self, talk: Conversation) -> None:
-        while True:
-            frame = talk.read_frame()
-            self.answers.append(frame)
-            if frame.opcode == Opcode.CLOSE:
-                return
-
-    def check(self, row: str, record: Record, code: int, *, bound: float = 0.1) -> None:
-        close = self.answers[-1]
-        assert (close.opcode, int.from_bytes(close.payload[:2], "big")) == (Opcode.CLOSE, code)
-        assert self.loss.end.code == code
-        assert self.loss.noticed_after < bound
-        record(row, figure=f"closed with {code} after {self.loss.noticed_after * 1e3:.1f} ms", bound=f"{bound:g} s")
 
 
 def deflated(payload: bytes, *, bits: int = 15) -> bytes:
