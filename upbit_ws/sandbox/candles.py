@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from upbit_ws.data_types import DataType
 from upbit_ws.sandbox.records import CandleRecord
 
 __all__ = ["PERIOD_UNITS", "STREAM_UNITS", "CandleBook", "period_start"]
@@ -15,8 +16,7 @@ _SECOND = 1_000
 _DAY = 86_400_000
 
 _FIXED: dict[str, int] = {
-    "1s": _SECOND,
-    **{f"{minutes}m": minutes * 60 * _SECOND for minutes in (1, 3, 5, 10, 15, 30, 60, 240)},
+    **{row.unit: row.unit_seconds * _SECOND for row in DataType if row.unit is not None and row.unit_seconds},
     "day": _DAY,
 }
 STREAM_UNITS: tuple[str, ...] = tuple(unit for unit in _FIXED if unit != "day")
