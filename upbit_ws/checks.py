@@ -109,7 +109,7 @@ def http_url(record: object, attribute: Any, value: Any) -> None:
         secure = {"ws": "http", "wss": "https"}.get(scheme.lower(), "https")
         instead = f"{secure}://{masked_url(rest or scheme)}"
         raise InvalidArgumentError(name, f"must start with http:// or https://, got {shown!r}", repr(instead))
-    if parts is None or not parts.hostname or any(character.isspace() for character in value):
+    if parts is None or not parts.hostname or not value.isprintable() or " " in value:
         raise InvalidArgumentError(name, f"has no valid host or port, got {shown!r}", "'https://api.upbit.com'")
     if parts.username is not None or parts.query or parts.fragment:
         instead = repr(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
