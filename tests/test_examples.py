@@ -39,6 +39,19 @@ EXPECTED = {
         r"20 trades, [\d.]+ in all, at [\d,]+ on average",
         r"\d\d:\d\d  open [\d,]+  high [\d,]+  low [\d,]+  close [\d,]+",
     ],
+    "tickers.py": [
+        r"KRW-BTC +[\d,]+  [+-][\d.]+%  (SNAPSHOT|REALTIME)",
+        r"KRW-(BTC|ETH|XRP) +[\d,]+  [+-][\d.]+%  REALTIME",
+    ],
+    "candles.py": [
+        r"KRW-(BTC|ETH) \d\d:\d[05]  open [\d,]+  high [\d,]+  low [\d,]+  close [\d,]+",
+    ],
+    "errors.py": [
+        r"connected, for the 1\. time",
+        r"the callback raised AssertionError: too small to care",
+        r"__main__\.on_trade: \d+ delivered, \d+ raised, 0 dropped",
+        r"__main__\.on_ticker: \d+ delivered, 0 raised, 0 dropped",
+    ],
     "updates.py": [
         r"6 streams deliver, 0 are silent",
         r"\d\d:\d\d:\d\d KRW-(BTC|ETH|XRP) (trade|ticker, now [\d,]+)",
