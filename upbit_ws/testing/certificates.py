@@ -33,18 +33,22 @@ class CertificateAuthority:
 
     def server_context(self, *names: str, is_expired: bool = False, is_self_signed: bool = False) -> ssl.SSLContext:
         """Shows a certificate for `names` (host names or addresses; default: this machine's loopback names)."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # The `ssl` module loads keys from files only.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "server.pem"
+            path.write_bytes(self.server_pem(*names, is_expired=is_expired, is_self_signed=is_self_signed))
+            context.load_cert_chain(path)
+        return context
+
+    def server_pem(self, *names: str, is_expired: bool = False, is_self_signed: bool = False) -> bytes:
+        """A key and its certificate as text (PEM), for a server in another language. Arguments as above."""
         names = names or ("localhost", "127.0.0.1", "::1")
         key = _new_key()
         issuer = None if is_self_signed else self._certificate.subject
         signer = key if is_self_signed else self._key
         certificate = _certificate(key, signer, names[0], issuer, names=names, expired=is_expired)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # The `ssl` module loads keys from files only.
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "server.pem"
-            path.write_bytes(_private_pem(key) + _pem(certificate))
-            context.load_cert_chain(path)
-        return context
+        return _private_pem(key) + _pem(certificate)
 
 
 def _new_key() -> EllipticCurvePrivateKey:
