@@ -75,6 +75,8 @@ class NativeWebSocketClient:
         self.refusal: AuthenticationError | None = None
         self._is_rotation_wanted = False
         self._renew_not_before = 0.0
+        #: Said once for all attempts up to the next upgrade.
+        self._is_refusal_said = False
 
     def __repr__(self) -> str:
         return f"<NativeWebSocketClient {self._parts.endpoint} {self._state} epoch={self._epoch}>"
@@ -237,6 +239,7 @@ class NativeWebSocketClient:
         parts.meter.connected(transport)
         session = Session(parts, transport, self._wakeup, epoch, self._cadence, lambda: self._is_stopping)
         self._epoch, self._session, self._next_attempt_at = epoch, session, None
+        self._is_refusal_said = False
         parts.publish(Connected(parts.endpoint, now, epoch))
         return session
 
@@ -337,6 +340,9 @@ class NativeWebSocketClient:
         else:
             self._advance(StateEvent.LOST if was_connected else StateEvent.FAILED)
         logger.info("- %s lost or refused: %s; next attempt in %.2f s", parts.endpoint, error, delay)
+        if self._backoff.is_refused and not self._is_refusal_said:
+            self._is_refusal_said = True
+            logger.critical("! %s: somebody has to act before trying again helps: %s", parts.endpoint, error)
         self._next_attempt_at = now + delay
         if self._backoff.is_refused and isinstance(error, AuthenticationError):
             self.refusal = error
