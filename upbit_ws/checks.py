@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from upbit_ws.exceptions import InvalidArgumentError
 
-__all__ = ["flag", "http_url", "masked_url", "member", "proxy_url", "record", "seconds", "to_member", "whole"]
+__all__ = ["flag", "http_url", "masked_url", "member", "proxy_url", "record", "seconds", "tls_context", "to_member", "whole"]
 
 _Validator = Callable[[Any, Any, Any], None]
 
@@ -126,6 +126,14 @@ def proxy_url(record: object, attribute: Any, value: Any) -> None:
     parts = _split(value)
     if parts is None or parts.scheme != "http" or not parts.hostname:
         raise InvalidArgumentError(name, f"must be an http:// URL of a proxy, got {masked_url(value)!r}", instead)
+
+
+def tls_context(record: object, attribute: Any, value: Any) -> None:
+    """None or an `ssl.SSLContext`; known by what it does, so that nobody imports `ssl` for a configuration."""
+    if value is None or hasattr(value, "wrap_bio"):
+        return
+    problem = f"must be an ssl.SSLContext or None, got {value!r}"
+    raise InvalidArgumentError(_name(record, attribute), problem, "ssl.create_default_context(cafile=...)")
 
 
 def masked_url(value: str | None) -> str | None:

@@ -103,7 +103,9 @@ class ConnectionConfig:
     max_frame_size: int = field(default=1 << 20, validator=checks.whole(at_least=1024))
     max_message_size: int = field(default=4 << 20, validator=checks.whole(at_least=1024))
     max_fragments: int = field(default=1024, validator=checks.whole(at_least=1))
-    ssl_context: ssl.SSLContext | None = field(default=None, repr=lambda value: "None" if value is None else "...")
+    ssl_context: ssl.SSLContext | None = field(
+        default=None, validator=checks.tls_context, repr=lambda value: "None" if value is None else "..."
+    )
     proxy_url: str | None = field(
         default=None, validator=checks.proxy_url, repr=lambda value: repr(checks.masked_url(value))
     )

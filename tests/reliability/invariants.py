@@ -24,6 +24,8 @@ __all__ = ["CANARIES", "Invariants", "ObservedManager"]
 #: Planted as keys; they must never be seen again.
 CANARIES: Final = ("CanaryAccess0123456789abcdefghijklmnopqr", "CanarySecret0123456789abcdefghijklmnopqr")
 LONGEST_CLOSE: Final = 1.0
+#: Everything that the SDK says; of the embedded exchange, which is not under test, only what is wrong.
+_LEVELS: Final = {"upbit_ws": logging.DEBUG, "upbit_ws.sandbox": logging.WARNING}
 #: What a thread may take to get going again on a busy machine (seconds).
 _SCHEDULING: Final = 0.5
 
@@ -41,7 +43,7 @@ class ObservedManager(GlobalWebSocketManager):
         self.published: list[ConnectionEvent] = []
         #: What broke while it happened.
         self.violations: list[str] = []
-        self.controls = self.filled = self.rejected_late = 0
+        self.controls = self.filled = self.rejected_late = self.forgotten = 0
         self._inside = threading.local()
         self._newest: dict[StreamKey, tuple[int, bytes]] = {}
         self._opened: dict[Endpoint, int] = {}
@@ -55,6 +57,7 @@ class ObservedManager(GlobalWebSocketManager):
         pool.wait = self._wait
         pool.fill = self._fill
         pool._reject = self._count_reject
+        pool._forget_locked = self._forget_locked
 
     def _publish(self, event: ConnectionEvent) -> None:
         self.published.append(event)
@@ -107,12 +110,17 @@ class ObservedManager(GlobalWebSocketManager):
             self.rejected_late += 1
         type(self.pool)._reject(self.pool, *args, **named)
 
+    def _forget_locked(self, key: StreamKey) -> None:
+        self.forgotten += self.pool._slots[key].revision
+        self._newest.pop(key, None)
+        type(self.pool)._forget_locked(self.pool, key)
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def unaccounted(self) -> int:
         """Messages that are neither in the pool nor counted as anything (I1). 0, or something was lost in silence."""
         counters = self.pool.counters()
-        taken = sum(self.pool.taken_by_type().values())
+        taken = sum(self.pool.taken_by_type().values()) + self.forgotten
         refused = counters.undecodable + counters.unknown - self.rejected_late
         refused += counters.unwanted + counters.stale + counters.older + counters.duplicates
         return counters.messages + self.filled - taken - refused - self.controls
@@ -137,17 +145,19 @@ class Invariants:
         self._servers: dict[ObservedManager, Callable[[], str | None]] = {}
         self._waived: set[str] = set()
         self._log = _Log()
-        self._level = logging.getLogger().level
+        self._levels = {name: logging.getLogger(name).level for name in _LEVELS}
 
     def begin(self) -> None:
         """Listen to all logs."""
         logging.getLogger().addHandler(self._log)
-        logging.getLogger().setLevel(logging.DEBUG)
+        for name, level in _LEVELS.items():
+            logging.getLogger(name).setLevel(level)
 
     def end(self) -> None:
         """Listen no more."""
         logging.getLogger().removeHandler(self._log)
-        logging.getLogger().setLevel(self._level)
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
 
     @property
     def log(self) -> list[str]:
