@@ -38,10 +38,11 @@ from upbit_ws.runtime.recovery import Delivery, Recovery, RecoveryParts
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry
-from upbit_ws.shared.data_pool_manager import DataPoolManager, RejectedPayload
+from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.fanout_hub import FanoutHub
 from upbit_ws.shared.gap_ledger import GapLedger
 from upbit_ws.shared.locks import make_lock
+from upbit_ws.shared.pool_reading import RejectedPayload
 from upbit_ws.shared.subscriber import Callback
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter

@@ -10,14 +10,11 @@ connection could overwrite a value of its successor.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-import orjson
-from attrs import field, frozen
+from attrs import frozen
 
-from upbit_ws.events import Event, TradeEvent
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.account_slots import slot_for
@@ -28,13 +25,13 @@ from upbit_ws.protocol.lanes import Lane, lane_for
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed
 from upbit_ws.shared.account_filing import AccountFiling
 from upbit_ws.shared.locks import make_lock
+from upbit_ws.shared.pool_reading import PoolReading
+from upbit_ws.shared.pool_waiting import PoolWaiting, collect_waiters
 from upbit_ws.shared.waiting import Waiter
 from upbit_ws.types import DataType, Endpoint, Retention, StreamKey
 
-__all__ = ["DataPoolManager", "Ingested", "PoolCounters", "RejectedPayload"]
+__all__ = ["DataPoolManager", "Ingested", "PoolCounters"]
 
-_LARGEST_SAMPLE: Final = 2048
-_SAMPLES_KEPT: Final = 16
 _WIRE_NAMES: Final = frozenset(data_type.value for data_type in DataType)
 _CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
 
@@ -60,17 +57,6 @@ class Ingested:
 
 
 @frozen
-class RejectedPayload:
-    """A payload that was not used, kept for diagnosis."""
-
-    sample: bytes
-    reason: str
-    received_at: float
-    #: The whole of it, to know it again.
-    payload: bytes = field(repr=False, eq=False)
-
-
-@frozen
 class PoolCounters:
     """Totals since the pool was made."""
 
@@ -83,11 +69,13 @@ class PoolCounters:
     duplicates: int
 
 
-class DataPoolManager(AccountFiling):
+class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
     """Latest values, histories, waiters. One per manager, shared by all its connections and clients."""
 
     def __init__(self) -> None:
-        super().__init__()
+        PoolReading.__init__(self)
+        PoolWaiting.__init__(self)
+        AccountFiling.__init__(self)
         #: Guards everything below, the slots and the epochs.
         self._lock = make_lock("data-pool", 30)
         self._epochs = EpochManager()
@@ -102,11 +90,7 @@ class DataPoolManager(AccountFiling):
         self._heads: dict[StreamKey, list[bytes]] = {}
         #: Log slots that two connections deliver at once, see `close_epoch`.
         self._pending: list[Slot] = []
-        self._waiters: set[Waiter] = set()
-        self._rejected: deque[RejectedPayload] = deque(maxlen=_SAMPLES_KEPT)
         self._messages = 0
-        self._undecodable = 0
-        self._unknown = 0
         self._unwanted = 0
         self._stale = 0
         self._retired_older = 0
@@ -348,7 +332,7 @@ class DataPoolManager(AccountFiling):
         """A slot took a payload, and somebody waits for it, subscribes to it, or has to hear that it was reopened."""
         assert self._lock.locked()
         if slot.waiters:
-            _collect(slot, fired)
+            collect_waiters(slot, fired)
         if slot.watchers:
             if result.deliveries is _NO_DELIVERIES:
                 result.deliveries = []
@@ -380,7 +364,7 @@ class DataPoolManager(AccountFiling):
                     taken.append((slot, entry))
             if taken:
                 slot.is_disordered = True
-                _collect(slot, fired)
+                collect_waiters(slot, fired)
         for waiter in fired:
             waiter.fire()
         return taken
@@ -398,139 +382,6 @@ class DataPoolManager(AccountFiling):
                 self._lanes[head] = lane
                 if tells_apart(head, slot.key.symbol):
                     self._lanes_by_start[head[:START_LENGTH]] = lane
-
-    def _reject(self, payload: bytes, reason: str, now: float, *, unknown: bool = False) -> None:
-        with self._lock:
-            if unknown:
-                self._unknown += 1
-            elif len(payload) > 1 and any(
-                known.payload is payload for known in self._rejected
-            ):  # shorter ones are shared
-                return  # it was looked at before
-            else:
-                self._undecodable += 1
-            self._rejected.append(RejectedPayload(payload[:_LARGEST_SAMPLE], reason, now, payload))
-
-    # -- reading ------------------------------------------------------------------------------------------------------
-
-    def event(self, slot: Slot) -> tuple[Event, Entry] | None:
-        """The newest event of a slot and the entry it was decoded from; None where it has none.
-
-        A payload that does not decode is counted and set aside, and the newest one before it that does stands.
-        """
-        current = slot.current
-        if current is None:
-            return None
-        memo = slot.memo
-        if memo is not None and memo[0] is current:
-            return memo[1]
-        try:
-            found: tuple[Event, Entry] | None = decode_event(current[0]), current
-        except PayloadError as error:
-            self._reject(current[0], str(error), current[1][0])
-            found = self._decode_stand_in(slot, current, None if memo is None else memo[1])
-        if found is not None:
-            slot.memo = (current, found)
-        return found
-
-    def _decode_stand_in(
-        self, slot: Slot, current: Entry, last: tuple[Event, Entry] | None
-    ) -> tuple[Event, Entry] | None:
-        """The newest payload before `current` that decodes; `last` is what was decoded last, if anything."""
-        with self._lock:
-            candidates = slot.stand_ins()
-        for entry in candidates:
-            if last is not None and entry[1][0] < last[1][1][0]:
-                return last  # it is newer than what is still kept
-            if entry[0] is current[0]:
-                continue
-            try:
-                return decode_event(entry[0]), entry
-            except PayloadError:
-                continue
-        return last
-
-    def price(self, slot: Slot) -> float | None:
-        """The newest `trade_price` of a ticker, trade or candle slot, without building its event."""
-        current = slot.current
-        if current is None:
-            return None
-        memo = slot.price_memo
-        if memo is not None and memo[0] is current:
-            return memo[1]
-        price: Any = None
-        try:
-            parsed = orjson.loads(current[0])
-            price = parsed.get("trade_price", parsed.get("tp"))
-        except orjson.JSONDecodeError:
-            pass  # `event` below counts it and finds the value that stands
-        if type(price) is not float and type(price) is not int:
-            found = self.event(slot)
-            if found is None:
-                return None
-            price = getattr(found[0], "trade_price")  # noqa: B009
-        slot.price_memo = (current, float(price))
-        return float(price)
-
-    def history(self, slot: Slot, limit: int | None) -> list[Event]:
-        """The decodable events of a slot's history, oldest first; the newest `limit` of them."""
-        with self._lock:
-            entries = slot.entries()
-        wanted = slot.history_limit if limit is None else min(limit, slot.history_limit)
-        if slot.is_disordered:
-            events = self._decode_all(entries)
-            events.sort(key=_order_of_events)
-            return events[max(len(events) - wanted, 0) :]
-        return self._decode_all(entries[max(len(entries) - wanted, 0) :])
-
-    def arrivals(self, slot: Slot, count: int) -> list[Event]:
-        """The newest `count` events of a slot in the order in which they arrived, which after a gap is not theirs."""
-        with self._lock:
-            entries = slot.entries()
-        return self._decode_all(entries[max(len(entries) - count, 0) :])
-
-    def _decode_all(self, entries: Iterable[Entry]) -> list[Event]:
-        events: list[Event] = []
-        for entry in entries:
-            try:
-                events.append(decode_event(entry[0]))
-            except PayloadError as error:  # noqa: PERF203  one bad payload must not hide the others
-                self._reject(entry[0], str(error), entry[1][0])
-        return events
-
-    # -- waiting ------------------------------------------------------------------------------------------------------
-
-    def wait(self, slots: Iterable[Slot], is_due: Callable[[], bool], timeout: float) -> None:
-        """Block until `is_due()` or a payload for one of the slots arrives, at most `timeout` seconds.
-
-        `is_due` is asked under the pool's lock, after the thread is registered: nothing is missed in between.
-        """
-        waiter = Waiter()
-        slots = list(slots)
-        with self._lock:
-            if is_due():
-                return
-            for slot in slots:
-                slot.waiters.append(waiter)
-                slot.is_attended = True
-            self._waiters.add(waiter)
-        try:
-            waiter.wait(timeout)
-        finally:
-            with self._lock:
-                self._waiters.discard(waiter)
-                for slot in slots:
-                    if waiter in slot.waiters:
-                        slot.waiters.remove(waiter)
-
-    def wake_all(self) -> None:
-        """Wake every waiting thread, to look again at what it waits for (closing, a refusal)."""
-        with self._lock:
-            due = [waiter for waiter in self._waiters if not waiter.is_fired]
-            for waiter in due:
-                waiter.is_fired = True
-        for waiter in due:
-            waiter.fire()
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
@@ -555,25 +406,6 @@ class DataPoolManager(AccountFiling):
             for key, slot in self._slots.items():
                 totals[key.data_type] = totals.get(key.data_type, 0) + slot.revision
         return totals
-
-    def rejected(self) -> tuple[RejectedPayload, ...]:
-        """The last payloads that were not used, oldest first."""
-        with self._lock:
-            return tuple(self._rejected)
-
-
-def _collect(slot: Slot, fired: list[Waiter]) -> None:
-    """Take the slot's waiters that are not yet going to be woken. Under the pool's lock."""
-    for waiter in slot.waiters:
-        if not waiter.is_fired:
-            waiter.is_fired = True
-            fired.append(waiter)
-    slot.waiters.clear()
-
-
-def _order_of_events(event: Event) -> tuple[int, int]:
-    """The order of trades: by time, then by id (Upbit: recent-trades page). Other types are never out of order."""
-    return (event.trade_timestamp, event.sequential_id) if isinstance(event, TradeEvent) else (event.timestamp, 0)
 
 
 def _is_ahead(slot: Slot, epoch: int) -> bool:
