@@ -1,0 +1,109 @@
+"""What a manager tells about itself: state, health, figures, gaps, and why a pull waited in vain."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+
+from upbit_ws.client.markets import Markets
+from upbit_ws.client.observation import Observation
+from upbit_ws.client.push import PushSide
+from upbit_ws.lifecycle import ConnectionEvent
+from upbit_ws.protocol.gap_filling import Gap
+from upbit_ws.runtime.connections import Connections
+from upbit_ws.runtime.monitors import Monitor
+from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.shared.gap_ledger import GapLedger
+from upbit_ws.shared.pool_reading import RejectedPayload
+from upbit_ws.types import (
+    ConnectionMetrics,
+    ConnectionState,
+    ConnectionStatus,
+    GlobalManagerState,
+    HealthStatus,
+    PerformanceMetrics,
+    StreamKey,
+)
+
+__all__ = ["ManagerReports"]
+
+
+class ManagerReports:
+    """The part of the manager that only reads what the other parts keep."""
+
+    clock: Callable[[], float]
+    pool: DataPoolManager
+    _state: GlobalManagerState
+    _started_at: float | None
+    _is_abandoned: bool
+    _is_close_asked_for: bool
+    _connections: Connections
+    _monitors: Mapping[str, Monitor]
+    _push: PushSide
+    _observation: Observation
+    _events: deque[ConnectionEvent]
+    _gaps: GapLedger
+    _markets: Markets
+
+    @property
+    def state(self) -> GlobalManagerState:
+        """What the manager as a whole is doing."""
+        return self._state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was closed, or belongs to another process."""
+        is_closing = self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED)
+        return self._is_abandoned or self._is_close_asked_for or is_closing
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Seconds since the first interest was registered; 0.0 before."""
+        return 0.0 if self._started_at is None else self.clock() - self._started_at
+
+    @property
+    def background_tasks(self) -> dict[str, bool]:
+        """The names of the background threads, and whether each runs."""
+        threads = [client.thread for client in self._connections.all()]
+        threads += [monitor.thread for monitor in self._monitors.values()]
+        tasks = {thread.name: thread.is_alive() for thread in threads if thread is not None}
+        return tasks | {thread.name: thread.is_alive() for thread in self._push.workers.threads()}
+
+    def get_health_status(self) -> HealthStatus:
+        """The result of the last health round (every 30 s by default)."""
+        return self._observation.health
+
+    def get_performance_metrics(self) -> PerformanceMetrics:
+        """The figures of the last metrics round (every 10 s by default)."""
+        return self._observation.performance
+
+    def get_connection_metrics(self) -> tuple[ConnectionMetrics, ...]:
+        """The counters of each connection, now."""
+        return self._connections.metrics()
+
+    def connection_statuses(self) -> tuple[ConnectionStatus, ...]:
+        """What may be believed of each connection, now."""
+        return self._connections.statuses()
+
+    def recent_events(self) -> tuple[ConnectionEvent, ...]:
+        """The last events in the life of the connections, oldest first."""
+        return tuple(self._events)
+
+    def gaps(self, keys: Collection[StreamKey] | None = None) -> tuple[Gap, ...]:
+        """What reconnects left open in trades and candles, and what became of it; of these streams, or of all."""
+        return self._gaps.gaps(keys)
+
+    def rejected_payloads(self) -> tuple[RejectedPayload, ...]:
+        """The last payloads that could not be used, kept for diagnosis."""
+        return self.pool.rejected()
+
+    def why_nothing_came(self) -> str:
+        """A clause for the error of a pull that waited in vain."""
+        error = self._connections.last_error()
+        if error is not None:
+            return f"last connection error: {error}"
+        if self._markets.trouble is not None:
+            return f"the list of markets could not be fetched: {self._markets.trouble}"
+        if any(status.state is ConnectionState.CONNECTED for status in self.connection_statuses()):
+            return "connected, but the exchange sent nothing for it: is the code spelt right and listed?"
+        return "not connected yet"
