@@ -69,6 +69,10 @@ class Model:
         self.waiting.clear()
 
 
+def ignore(_: BaseException) -> None:
+    """Not logged: a kept log record has the traceback, which has the collector, which is to be collected."""
+
+
 class Collector:
     """A subscriber with a bound method, which the hub holds weakly."""
 
@@ -138,7 +142,13 @@ class FanoutMachine(RuleBasedStateMachine):
         collector, component = Collector(self.rig, calls), Component()
         member = Member(f"component {len(self.all)}", len(self.all), weakref.ref(component))
         id_ = self.rig.subscribe(
-            data_type, codes, collector.on_event, strategy=strategy, mailbox_size=size, member=member
+            data_type,
+            codes,
+            collector.on_event,
+            strategy=strategy,
+            mailbox_size=size,
+            member=member,
+            on_error=ignore,
         )
         one = Subscribed(id_, data_type, codes, Model(strategy, size), calls, collector, component, member)
         # What flows already comes at once, in the order in which its batches came.
