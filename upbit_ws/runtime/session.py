@@ -171,8 +171,8 @@ class Session:
         parts = self._parts
         result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
         parts.meter.received(len(messages))
-        if len(result.controls) < len(messages):
-            # Replies to requests say nothing about the feed: an error frame must not pass for data.
+        if len(result.controls) + result.unusable < len(messages):
+            # Replies to requests say nothing about the feed: an error frame must not pass for data, nor must garbage.
             self.has_data = True
             if self._liveness.on_data(now):
                 parts.pool.trust(self.epoch)

@@ -45,9 +45,11 @@ _NO_REOPENED: Final[list[tuple[Slot, Reopened]]] = []
 class Ingested:
     """What one batch left to do outside the lock. Its lists are made when something comes into them, which is rare."""
 
-    __slots__ = ("controls", "deliveries", "reopened")
+    __slots__ = ("controls", "deliveries", "reopened", "unusable")
 
     def __init__(self) -> None:
+        #: How many of its messages were nothing that the exchange documents.
+        self.unusable = 0
         #: Error, status and control replies, parsed.
         self.controls: list[dict[str, Any]] = _NO_CONTROLS
         #: Payloads of slots that somebody watches, in order.
@@ -292,7 +294,11 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             elements = parse_elements(message)
         except ValueError as error:
             self._reject(message, f"not JSON: {error}", stamp[0])
+            result.unusable += 1
             return
+        if not elements:
+            self._reject(message, "an empty array", stamp[0], unknown=True)
+            result.unusable += 1
         for payload, element in elements:
             if not _CONTROL_KEYS.isdisjoint(element):
                 result.controls = [*result.controls, element]
@@ -306,11 +312,13 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         kind = element.get("type", element.get("ty"))
         if not isinstance(kind, str) or kind not in _WIRE_NAMES:
             self._reject(payload, "unknown type", stamp[0], unknown=True)
+            result.unusable += 1
             return None
         try:
             event = decode_event(payload)
         except PayloadError as error:
             self._reject(payload, str(error), stamp[0])
+            result.unusable += 1
             return None
         key = event.key
         if key.data_type.needs_auth:
