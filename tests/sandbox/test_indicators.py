@@ -73,6 +73,7 @@ def test_messages_look_like_the_published_ones(exchange: Sandbox, dial: Dial) ->
     (signal,) = signals.so_far()
     published = samples["indicator_signal.DEFAULT"][0]
     assert list(signal) == list(published)
+    assert list(signal["params"]) == list(published["params"])
     assert {name: signal[name] for name in ("params", "trigger", "event_params")} == {
         name: published[name] for name in ("params", "trigger", "event_params")
     }
@@ -124,7 +125,7 @@ def test_days_close_at_midnight(make: Make, dial: Dial) -> None:
 
 
 def test_what_is_computed_is_what_rest_tells_of_the_candles(make: Make, dial: Dial) -> None:
-    sandbox = make(start_time=START - 1_234, history_hours=10.0, rate=20.0, markets=["KRW-BTC"])
+    sandbox = make(start_time=START - 1_234, history_hours=10.0, rate=2.0, markets=["KRW-BTC"])
     client = asks(dial, sandbox, SMA5, {"type": "volume", "params": {"period": 5}}, timeframe="15m")
     sandbox.exchange.advance(7_200.0)
     book = sandbox.exchange.market.listings["KRW-BTC"].candles

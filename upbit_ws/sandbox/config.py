@@ -13,7 +13,7 @@ from upbit_ws.checks import flag, seconds, whole
 from upbit_ws.exceptions import InvalidArgumentError
 from upbit_ws.sandbox.auth import AUTH_FAILURES, SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
 from upbit_ws.sandbox.market import MarketOptions
-from upbit_ws.sandbox.money import to_atoms
+from upbit_ws.sandbox.money import ATOMS, to_atoms
 from upbit_ws.sandbox.order_rules import SMP_TYPES
 
 __all__ = ["MESSAGE_LIMIT_ACTIONS", "SandboxConfig"]
@@ -82,8 +82,11 @@ def _balances(_: object, attribute: Any, value: Any) -> None:
 
 
 def _fee(_: object, attribute: Any, value: Any) -> None:
-    parts = Decimal(str(value)) * 10_000
-    if not 0 <= parts < 10_000 or parts != parts.to_integral_value():
+    try:
+        covered = 0 <= to_atoms(value) < ATOMS and to_atoms(value) * 10_000 % ATOMS == 0
+    except ValueError:
+        covered = False
+    if not covered:
         problem = f"must be a multiple of 0.0001 below 1, got {value!r}"
         raise InvalidArgumentError(f"SandboxConfig.{attribute.name}", problem, 'fee_rate="0.0005"')
 
