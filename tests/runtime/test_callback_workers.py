@@ -169,6 +169,7 @@ def test_a_stuck_worker_is_replaced_and_ends_when_its_callback_returns(make_pool
     pool.bring(other, trades(1))
 
     assert called.wait(PATIENCE)
+    wait_for(lambda: bool(pool.stuck))
     assert [report.subscriber for report in pool.stuck] == [stuck]
     assert "hangs" in pool.stuck[0].stack
     assert pool.stuck[0].seconds >= 0.05
