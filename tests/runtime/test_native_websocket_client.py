@@ -41,7 +41,7 @@ def test_it_lets_go_when_nothing_is_wanted_and_comes_back_when_something_is(
 
         assert client.get_price("KRW-ETH") == exchange.exchange.price("KRW-ETH")
         assert status(manager).epoch == 2
-        assert [log.close_code for log in exchange.connection_logs] == [1000, None]
+        wait_until(lambda: [log.close_code for log in exchange.connection_logs] == [1000, None], "the goodbye")
 
 
 def test_who_comes_back_begins_without_the_old_values(exchange: Sandbox, manager: GlobalWebSocketManager) -> None:
