@@ -4,8 +4,8 @@ An embedded Upbit-like exchange: a real server on the loopback with a simulated,
 For demos without a network, for this package's tests and for the tests of those who build on it. Needs the extra
 `sandbox`.
 
-It has accounts as well. `SANDBOX_ACCESS_KEY` and `SANDBOX_SECRET_KEY` open one over REST and on the private sockets, and
-`Sandbox.exchange` knows the exact books to compare with:
+It has accounts as well. `SANDBOX_ACCESS_KEY` and `SANDBOX_SECRET_KEY` open one over REST and on the private sockets,
+and `Sandbox.exchange` knows the exact books to compare with:
 
     >>> sandbox.exchange.place_order("KRW-BTC", "BID", price=5_000)          # doctest: +SKIP
     >>> sandbox.exchange.orders(), sandbox.exchange.balances()               # doctest: +SKIP
