@@ -350,11 +350,17 @@ def test_H7_finalizers_that_run_while_a_lock_is_held_do_not_deadlock(make_manage
     thresholds = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
     try:
-        for number in range(150):
+        for number in range(100):
             Bot(number)
             manager.hub.publish(tickers(number, 2))
             manager.pool.prove_alive(0, 0.0)
+        gc.disable()
+        for number in range(100, 110):
+            Bot(number)
+            # What it waits for is asked under the pool's lock: the collector could run there any time, and now it does.
+            manager.pool.wait((), lambda: bool(gc.collect()), 0.0)
     finally:
+        gc.enable()
         gc.set_threshold(*thresholds)
     gc.collect()
     wait_until(lambda: manager.get_distribution_stats().subscribers == (), "the sweep")
