@@ -98,7 +98,9 @@ class Puller:
             )
 
     def check_refused(self, slots: Sequence[Slot]) -> None:
-        """Raise the exchange's refusal of one of these, or of the keys (`RequestRejectedError`, `AuthenticationError`)."""
+        """Raise the exchange's refusal of one of these, or of the keys (`RequestRejectedError`,
+        `AuthenticationError`).
+        """
         refusals = self._refusals()
         for slot in slots:
             if slot.key in refusals:

@@ -150,7 +150,7 @@ def _checked(argument: str, given: Mapping[str, Any], alternatives: tuple[Choice
     example = {name: values[0] for name, values in alternatives[0].items()}
     text = next((f"{name}={value!r} is text" for name, value in given.items() if _is_text_for_number(name, value)), "")
     problem = f"must be {shown}, got {dict(given)!r}" + (f" ({text}, write a number)" if text else "")
-    _refuse(argument, problem, repr(example))
+    return _refuse(argument, problem, repr(example))
 
 
 def _is_among(value: object, values: tuple[Any, ...]) -> bool:

@@ -33,8 +33,8 @@ _IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOU
 #: Seconds of silence before the first keep-alive probe, seconds between probes, probes before the end.
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 #: Milliseconds that sent bytes may stay unacknowledged. Keep-alive alone does not help: one unanswered ping of ours
-#: disarms it, and the kernel's own patience is a quarter of an hour. Measured: it acts up to half a second later than told,
-#: and 10 s are promised.
+#: disarms it, and the kernel's own patience is a quarter of an hour. Measured: it acts up to half a second later than
+#: told, and 10 s are promised.
 _USER_TIMEOUT = 9_000
 
 
