@@ -33,7 +33,7 @@ def trade(number: int = 1, code: str = BTC, **changes: Any) -> bytes:
 
 def book(number: int = 1, code: str = BTC, units: int | None = None, **changes: Any) -> bytes:
     """An order book; `units` of them where told."""
-    facts: dict[str, Any] = {"code": code, "timestamp": BEGIN + number}
+    facts: dict[str, Any] = {"code": code, "timestamp": BEGIN + number, "level": 0}
     if units is not None:
         unit = {"ask_price": number + 1.0, "bid_price": float(number), "ask_size": 1.0, "bid_size": 1.0}
         facts["orderbook_units"] = [unit] * units
