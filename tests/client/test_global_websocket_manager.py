@@ -185,6 +185,20 @@ def test_it_closes_beside_a_peer_that_floods(make_manager: MakeManager) -> None:
         assert threads_of_the_sdk() == []
 
 
+def test_it_closes_while_the_list_of_markets_is_awaited(make_manager: MakeManager) -> None:
+    def mute(talk: Conversation) -> None:
+        talk.read_request()
+        talk.hold()
+
+    with ScriptedServer(mute) as server:
+        manager = make_manager(base_url(server))
+        with SimpleWebSocketClient("markets", manager=manager) as client:
+            client.register_interest([TICKER], ["KRW-*"])
+            wait_until(lambda: bool(server.conversations and server.conversations[0].requests), "the call")
+
+            assert closing_time(manager) < 1.0
+
+
 def test_it_says_goodbye_to_the_exchange(
     exchange: Sandbox, make_client: MakeClient, manager: GlobalWebSocketManager
 ) -> None:

@@ -186,6 +186,7 @@ def test_nothing_is_read_behind_a_close() -> None:
         pytest.param(frame(b"x", CONTINUATION, final=False), id="unfinished continuation of nothing"),
         pytest.param(frame(b"x", final=False) + frame(b"y"), id="a new message inside one"),
         pytest.param(frame(b"x", TEXT, final=False) + frame(b"y", TEXT, final=False), id="a new fragmented one inside"),
+        pytest.param(frame(b"x", final=False) + frame(b"y" * 200), id="a new one of a usual size inside"),
         pytest.param(b"\x82\x7e\x00\x7d" + b"x" * 125, id="16 bits where 7 would do"),
         pytest.param(b"\x81\x7e\x00\x05hello", id="16 bits where 7 would do, text"),
         pytest.param(b"\x82\x7f" + struct.pack(">Q", 65535) + b"x" * 65535, id="64 bits where 16 would do"),
@@ -246,6 +247,12 @@ def test_a_message_up_to_its_limit_is_joined() -> None:
 
     assert FrameReader(SMALL).feed(half + frame(b"y" * 1000, CONTINUATION)) == [b"x" * 1000 + b"y" * 1000]
     assert error_code(half + frame(b"y" * 1000, CONTINUATION, final=False) + frame(b"z", CONTINUATION), SMALL) == 1009
+
+
+def test_each_message_has_the_whole_limit_for_itself() -> None:
+    message = frame(b"x" * 1000, final=False) + frame(b"y" * 900, CONTINUATION)
+
+    assert len(FrameReader(SMALL).feed(message * 5)) == 5
 
 
 def test_a_ping_is_no_part_of_a_message_that_is_full() -> None:

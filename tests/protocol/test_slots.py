@@ -293,7 +293,11 @@ def test_a_few_are_kept_even_without_a_history() -> None:
 
 def test_a_candle_has_its_own_earlier_states_to_stand_in() -> None:
     slot = new_slot(CANDLE, 0)
-    for number, minute in enumerate([0, 0, 1, 1, 1]):
+    for number, minute in enumerate([0, 0, 1]):
+        slot.take_identified(entry(f"{minute}.{number}"), clock(number), start(minute))
+    assert [payload.decode() for payload, _ in slot.stand_ins()] == ["1.2", "0.1"]
+
+    for number, minute in enumerate([1, 1], start=3):
         slot.take_identified(entry(f"{minute}.{number}"), clock(number), start(minute))
 
     assert [payload.decode() for payload, _ in slot.stand_ins()] == ["1.3", "1.2", "1.4", "0.1"]

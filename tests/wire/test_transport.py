@@ -551,3 +551,46 @@ def test_the_way_of_waiting_without_poll_works_as_well(
         assert collect(transport, 1) == [b"x"]
         _, error = read_to_the_end(transport)
     assert isinstance(error, ConnectionLostError)
+
+
+@pytest.mark.parametrize("end", [server_frame(b"\x0f\xa0", Opcode.CLOSE), b"\xff\xff"], ids=["close", "violation"])
+def test_an_answer_to_what_came_before_the_end_goes_out_before_the_close(
+    wire: Wire, open_transport: Opener, end: bytes
+) -> None:
+    """Also where both came in one read: a request before a close is a request (RFC 6455, 5.5.1)."""
+
+    def script(talk: Conversation) -> None:
+        talk.upgrade(followed_by=server_frame(b"question") + end)
+        talk.read_frame()
+        talk.read_frame()
+
+    with wire.server(script) as server:
+        transport = wire.open(open_transport, server)
+        assert transport.wait(5.0)[0]
+        messages = transport.receive()
+        transport.send_text(b"answer")
+        more, _ = read_to_the_end(transport)
+        transport.close(deadline=time.monotonic() + 2.0)
+        talk = server.conversation()
+        assert talk.is_over.wait(5.0)
+
+    assert messages + more == [b"question"]
+    assert [frame.opcode for frame in talk.frames] == [Opcode.TEXT, Opcode.CLOSE]
+    assert talk.frames[1].payload in (b"\x0f\xa0", b"\x03\xea")
+
+
+def test_a_close_that_is_owed_is_sent_by_closing(wire: Wire, open_transport: Opener) -> None:
+    def script(talk: Conversation) -> None:
+        talk.upgrade(followed_by=server_frame(b"last words") + server_frame(b"\x0f\xa0", Opcode.CLOSE))
+        talk.read_frame()
+
+    with wire.server(script) as server:
+        transport = wire.open(open_transport, server)
+        assert transport.wait(5.0)[0]
+        assert transport.receive() == [b"last words"]
+
+        transport.close(1000, deadline=time.monotonic() + 2.0)
+        talk = server.conversation()
+        assert talk.is_over.wait(5.0)
+
+    assert [frame.payload for frame in talk.frames] == [b"\x0f\xa0"]
