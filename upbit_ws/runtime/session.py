@@ -104,6 +104,8 @@ class Session:
         self._is_resend_due = False
         self._confirm_at = _NEVER
         self._coalesce = parts.config.connection.read_coalesce
+        #: With `read_coalesce`: the last read brought something, so the next one probably will.
+        self._is_flowing = False
         self._now = now
         #: When something is to be done at the latest; the first round begins with it.
         self._due = now
@@ -149,13 +151,21 @@ class Session:
     def step(self, patience: float) -> bool:
         """One round: wait at most `patience` seconds, read, and do what is due. True where something was."""
         transport, clock = self.transport, self._parts.clock
-        readable, woken = transport.wait(max(min(self._due - self._now, patience), 0.0))
-        if readable:
-            if self._coalesce and not woken:
+        limit = max(min(self._due - self._now, patience), 0.0)
+        was_flowing = self._is_flowing
+        if was_flowing:
+            # Bytes come all the time: let them gather without waking for the first one.
+            readable, woken = True, self._wakeup.wait(min(self._coalesce, limit))
+        else:
+            readable, woken = transport.wait(limit)
+            if readable and self._coalesce and not woken:
                 woken = self._wakeup.wait(self._coalesce)
+        if readable:
             messages = transport.receive()
             now = self._now = clock()
-            self._liveness.on_bytes(now)
+            self._is_flowing = bool(self._coalesce and messages)
+            if messages or not was_flowing:
+                self._liveness.on_bytes(now)
             if messages:
                 self._take(messages, now)
             if transport.pongs:

@@ -29,7 +29,7 @@ class Wakeup:
     `clear` first and looks for work afterwards.
     """
 
-    __slots__ = ("_is_set", "_reader", "_writer")
+    __slots__ = ("_is_set", "_poll", "_reader", "_writer")
 
     def __init__(self) -> None:
         self._reader, writer = socket.socketpair()
@@ -39,6 +39,10 @@ class Wakeup:
         #: Saves the system call when the owner has not looked yet. False while a byte is there costs a spare byte;
         #: True while none is there would lose a wake-up, so `clear` reads first and resets afterwards.
         self._is_set = False
+        #: Only here may it be missing: Windows has no `poll`.
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll is not None:
+            self._poll.register(self._reader, select.POLLIN)
 
     def set(self) -> None:
         """Make `fileno` readable. Cheap when it is already, and nothing after `close`."""
@@ -62,10 +66,8 @@ class Wakeup:
 
     def wait(self, timeout: float | None) -> bool:
         """Block until it is set, at most `timeout` seconds; clear it. True where it was set."""
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(self._reader, select.POLLIN)
-            was_set = bool(poll.poll(None if timeout is None else max(timeout, 0.0) * 1000.0))
+        if self._poll is not None:
+            was_set = bool(self._poll.poll(None if timeout is None else max(timeout, 0.0) * 1000.0))
         else:
             was_set = bool(select.select([self._reader], [], [], None if timeout is None else max(timeout, 0.0))[0])
         if was_set:
