@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import Frame
+from websockets.frames import Close, Frame
 from websockets.frames import Opcode as TheirOpcode
 from websockets.streams import StreamReader
 
@@ -378,6 +378,10 @@ def theirs(data: bytes, deflate: DeflateParameters | None) -> tuple[list[bytes],
         if got.opcode is TheirOpcode.PING:
             pings.append(bytes(got.data))
         elif got.opcode is TheirOpcode.CLOSE:
+            try:
+                Close.parse(bytes(got.data))
+            except (ProtocolError, UnicodeDecodeError):
+                return messages, pings, True
             return messages, pings, False
         elif got.opcode is not TheirOpcode.PONG:
             if (got.opcode is TheirOpcode.CONT) == (parts is None):
@@ -459,6 +463,7 @@ def _fragments(draw: st.DrawFn, payload: bytes, bits: int) -> bytes:
 
 
 @given(streams(), st.randoms(use_true_random=False))
+@example((frame(b"\x03", CLOSE) + frame(b"y"), None), random.Random(1))
 @example((frame(b"x" * 200) + b"\x82\x7e\x00\x05hello", None), random.Random(1))
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_it_reads_what_another_implementation_reads(
