@@ -6,6 +6,7 @@ while it happens is judged then (I2, I3, I8), the rest at the end (`Invariants.c
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import threading
@@ -248,7 +249,7 @@ def _check_events(published: list[ConnectionEvent]) -> list[str]:
     for endpoint in {event.endpoint for event in published}:
         own = [event for event in published if event.endpoint is endpoint]
         waits = [event for event in own if isinstance(event, (BackingOff, Connecting))]
-        for one, other in zip(waits, waits[1:], strict=False):
+        for one, other in itertools.pairwise(waits):
             if isinstance(one, BackingOff) and isinstance(other, BackingOff):
                 broken.append(f"I6: two waits in a row: {one}, {other}")
     return broken

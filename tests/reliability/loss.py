@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.reliability.payloads import ticker
-from tests.reliability.rig import DEFAULT_RECONNECTION, Rig, Subject, wait_until
+from tests.reliability.rig import DEFAULTS, Rig, Subject, wait_until
 from tests.reliability.scripts import Script, Stamps, attend, greet, then, until
 from upbit_ws.lifecycle import Connecting, Disconnected
 from upbit_ws.protocol.frames import Opcode
@@ -17,7 +17,7 @@ from upbit_ws.testing import Conversation, ReceivedFrame
 __all__ = ["Loss", "Violation"]
 
 #: The first attempt is made as soon as it is for users; the testing preset hurries.
-_USUAL = {"reconnection": {"first_jitter": DEFAULT_RECONNECTION.first_jitter}}
+_USUAL = {"reconnection": {"first_jitter": DEFAULTS["reconnection"]["first_jitter"]}}
 
 
 class Loss:

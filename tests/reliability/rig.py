@@ -5,27 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
 
 from tests.reliability.invariants import Invariants, ObservedManager, canary_auth
 from tests.reliability.scripts import Script
 from upbit_ws import SimpleWebSocketClient, WebSocketConfig
-from upbit_ws.config import ReconnectionConfig
-from upbit_ws.lifecycle import ConnectionEvent
+from upbit_ws.config import ConnectionConfig, ReconnectionConfig
+from upbit_ws.exceptions import UpbitWebSocketError
+from upbit_ws.lifecycle import BackingOff, ConnectionEvent
 from upbit_ws.protocol.frames import Opcode
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.testing import FaultProxy, ScriptedServer
 from upbit_ws.types import ConnectionStatus, DataType
 
-__all__ = ["Rig", "Subject", "wait_until"]
+__all__ = ["DEFAULTS", "Rig", "Subject", "wait_until"]
 
 EventT = TypeVar("EventT", bound=ConnectionEvent)
 Server = ScriptedServer | Sandbox | FaultProxy | str
 
 #: As users have it; `WebSocketConfig.testing` hurries.
-DEFAULT_RECONNECTION = ReconnectionConfig()
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "connection": {
+        name: getattr(ConnectionConfig(), name) for name in ("ping_interval", "pong_timeout", "connect_timeout")
+    },
+    "reconnection": {name: getattr(ReconnectionConfig(), name) for name in ("first_jitter", "base_delay", "max_delay")},
+}
 
 
 def wait_until(is_true: Callable[[], bool], what: str, *, patience: float = 5.0) -> float:
@@ -52,6 +58,13 @@ class Subject:
         """The `count`-th event of this kind, as soon as it is announced."""
         wait_until(lambda: len(self.events(kind)) >= count, f"{kind.__name__} number {count}", patience=patience)
         return self.events(kind)[count - 1]
+
+    def refused(self, number: int = 1, *, patience: float = 5.0) -> tuple[BackingOff, UpbitWebSocketError]:
+        """How the `number`-th attempt or connection ended: what was announced, and the last error."""
+        event = self.await_event(BackingOff, number, patience=patience)
+        error = self.manager._connections.all()[0].last_error
+        assert error is not None
+        return event, error
 
     def await_price(self, price: float, symbol: str = "KRW-BTC", *, patience: float = 5.0) -> float:
         """When the ticker of a market had this price, at the latest."""

@@ -16,25 +16,14 @@ import pytest
 
 from tests.reliability.netns import Wire, why_not
 from tests.reliability.payloads import ticker
-from tests.reliability.rig import Rig, Subject, wait_until
+from tests.reliability.rig import DEFAULTS, Rig, Subject, wait_until
 from tests.reliability.scripts import Script, attend, good, greet, until
-from upbit_ws.config import ConnectionConfig, ReconnectionConfig
 from upbit_ws.lifecycle import BackingOff, Connected, Connecting, Disconnected, GapReported, Stale
 from upbit_ws.protocol.frames import Opcode
 from upbit_ws.testing import Conversation, ScriptedServer, server_frame
 
 Record = Callable[..., None]
 pytestmark = [pytest.mark.slow, pytest.mark.linux, pytest.mark.root, pytest.mark.timeout(90)]
-
-#: As users have it.
-DEFAULTS: dict[str, Any] = {
-    "connection": {
-        name: getattr(ConnectionConfig(), name) for name in ("ping_interval", "pong_timeout", "connect_timeout")
-    },
-    "reconnection": {
-        name: getattr(ReconnectionConfig(), name) for name in ("first_jitter", "base_delay", "max_delay")
-    },
-}
 
 
 @pytest.fixture
@@ -196,7 +185,7 @@ def test_A19_the_own_address_changes(wire: Wire, site: Callable[..., Site], reco
     changed = time.monotonic()
     wire.user.ip("address", "del", f"{wire.user.address}/24", "dev", wire.user.device)
     wire.user.ip("address", "add", "192.0.2.77/24", "dev", wire.user.device)
-    took, end = noticed(subject, changed)
+    took, _end = noticed(subject, changed)
     assert took <= 16.0
     wait_until(lambda: subject.status.epoch == 2, "a second connection", patience=10.0)
     session = subject.manager._connections.all()[0]._session

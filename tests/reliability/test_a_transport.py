@@ -19,7 +19,7 @@ from tests.reliability.rig import Rig, wait_until
 from tests.reliability.scripts import attend, good, greet, send_apart, then, until
 from upbit_ws.lifecycle import BackingOff, Connected, Connecting, Disconnected
 from upbit_ws.protocol.frames import Opcode
-from upbit_ws.testing import CertificateAuthority, Conversation, ScriptedServer, server_frame
+from upbit_ws.testing import CertificateAuthority, Conversation, server_frame
 
 Record = Callable[..., None]
 TYPES = ["ticker", "trade", "orderbook"]
@@ -126,9 +126,7 @@ def test_A12_a_server_that_reads_nothing_stops_neither_the_caller_nor_the_data(r
     subject.manager.close()
     closed = time.monotonic() - begun
     assert closed < 1.0
-    record(
-        "A12", figure=f"register_interest of 12,000 streams {took * 1e3:.0f} ms, close {closed:.2f} s", bound="1 s"
-    )
+    record("A12", figure=f"register_interest of 12,000 streams {took * 1e3:.0f} ms, close {closed:.2f} s", bound="1 s")
 
 
 def test_A13_one_byte_at_a_time(rig: Rig, record: Record) -> None:
@@ -365,10 +363,3 @@ def test_A24_descriptors_above_1023(rig: Rig, record: Record) -> None:
 def test_A25_a_server_that_stops_writing_and_still_reads(rig: Rig, record: Record) -> None:
     loss = Loss(rig, then(Conversation.half_close, Conversation.wait_for_end))
     check_loss(loss, "A25", record, "no close frame")
-
-
-def test_the_scripted_server_is_what_the_rows_believe() -> None:
-    """A row proves nothing where its server does not do what its name says."""
-    with ScriptedServer(Conversation.reset) as server, socket.create_connection(("127.0.0.1", server.port)) as sock:
-        with pytest.raises(ConnectionResetError):
-            sock.recv(1)

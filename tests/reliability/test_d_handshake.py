@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import email.utils
 import resource
-import socket
-import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
+import jwt
 import pytest
 
 from tests.reliability.payloads import ticker
-from tests.reliability.rig import Rig, Subject, wait_until
-from tests.reliability.scripts import Script, attend, good, greet, then, until
+from tests.reliability.rig import Rig, wait_until
+from tests.reliability.scripts import Script, attend, good, greet, then
 from upbit_ws import GlobalWebSocketManager, InvalidArgumentError, SimpleWebSocketClient, WebSocketConfig
 from upbit_ws.config import ConnectionConfig
-from upbit_ws.exceptions import ConnectTimeoutError, DnsError, HandshakeError, UpbitWebSocketError
-from upbit_ws.lifecycle import BackingOff, Connected, Connecting
-from upbit_ws.testing import Conversation, ScriptedServer, server_frame
+from upbit_ws.exceptions import AuthenticationError, ConnectTimeoutError, HandshakeError
+from upbit_ws.lifecycle import AuthenticationFailed, BackingOff, Connected, Connecting
+from upbit_ws.testing import Conversation, server_frame
 from upbit_ws.types import ConnectionState
 
 Record = Callable[..., None]
@@ -49,19 +47,11 @@ def upgrade(*lines: str) -> Callable[[str], bytes]:
     return lambda accept: "\r\n".join((*usual, f"Sec-WebSocket-Accept: {accept}", *lines, "", "")).encode("latin-1")
 
 
-def refused(subject: Subject, number: int = 1, *, patience: float = 5.0) -> tuple[BackingOff, UpbitWebSocketError]:
-    """How an attempt ended."""
-    event = subject.await_event(BackingOff, number, patience=patience)
-    error = subject.manager._connections.all()[0].last_error
-    assert error is not None
-    return event, error
-
-
 def check_slow_refusal(rig: Rig, row: str, record: Record, status: int, name: str) -> None:
     body = b'{"error":{"name":"%s","message":"nope"}}' % name.encode()
     subject = rig.connect(rig.serve(answering(status, body=body)))
-    first, error = refused(subject)
-    second, _ = refused(subject, 2)
+    first, error = subject.refused()
+    second, _ = subject.refused(2)
     assert isinstance(error, HandshakeError)
     assert error.status == status
     assert name in second.reason
@@ -72,23 +62,61 @@ def check_slow_refusal(rig: Rig, row: str, record: Record, status: int, name: st
     record(row, figure=figure)
 
 
+def check_refused_keys(rig: Rig, row: str, record: Record, status: int, name: str) -> None:
+    """The private endpoint: one more attempt with a token of its own, then whoever waits is told, and no hammering."""
+    body = b'{"error":{"name":"%s","message":"nope"}}' % name.encode()
+    server = rig.serve(answering(status, body=body))
+    subject = rig.connect(server, ["myAsset"], ())
+    with pytest.raises(AuthenticationError) as caught:
+        subject.client.get_my_assets(timeout=10.0)
+    assert caught.value.name == name
+    assert str(caught.value.advice) in str(caught.value)
+    second = subject.await_event(BackingOff, 2)
+    assert second.delay >= 30.0
+    asked = [talk.requests[0] for talk in server.conversations if talk.requests]
+    upgrades = [request for request in asked if request.path == "/websocket/v1/private"]
+    claims = [
+        jwt.decode(request.headers["authorization"][7:], options={"verify_signature": False}) for request in upgrades
+    ]
+    assert len(upgrades) == 2
+    assert len({claim["nonce"] for claim in claims}) == 2
+    wait_until(lambda: subject.status.state is ConnectionState.ERROR, "the state ERROR")
+    assert len(subject.events(AuthenticationFailed)) == 1
+    figure = (
+        f"one more attempt with a fresh nonce, then AuthenticationError ({name}); the next after {second.delay:.0f} s"
+    )
+    record(row, figure=figure)
+
+
 def test_D1_401(rig: Rig, record: Record) -> None:
     check_slow_refusal(rig, "D1", record, 401, "jwt_verification")
+
+
+def test_D1_401_with_keys(rig: Rig, record: Record) -> None:
+    check_refused_keys(rig, "D1", record, 401, "jwt_verification")
 
 
 def test_D2_403(rig: Rig, record: Record) -> None:
     check_slow_refusal(rig, "D2", record, 403, "no_authorization_ip")
 
 
+def test_D2_403_with_keys(rig: Rig, record: Record) -> None:
+    check_refused_keys(rig, "D2", record, 403, "no_authorization_ip")
+
+
 def test_D3_418_stops_all_dials_of_the_process(rig: Rig, record: Record) -> None:
     subject = rig.connect(rig.serve(answering(418)))
-    event, error = refused(subject)
+    event, error = subject.refused()
     assert isinstance(error, HandshakeError)
     assert error.status == 418
     assert 60.0 <= event.delay <= 66.0
     others = subject.manager.limiter.reserve("websocket-connect", time.monotonic())
     assert others > 59.0, "every connection asks this limiter"
-    record("D3", figure=f"next attempt after {event.delay:.0f} s, all others blocked for {others:.0f} s", bound="60 s at least")
+    record(
+        "D3",
+        figure=f"next attempt after {event.delay:.0f} s, all others blocked for {others:.0f} s",
+        bound="60 s at least",
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +135,7 @@ def test_D4_429(rig: Rig, record: Record, value: str | None, least: float, most:
         value = email.utils.formatdate(time.time() + 5, usegmt=True)
     script = answering(429) if value is None else answering(429, Retry_After=value)
     subject = rig.connect(rig.serve(script))
-    event, _ = refused(subject)
+    event, _ = subject.refused()
     assert least <= event.delay <= most
     assert subject.manager.limiter.reserve("websocket-connect", time.monotonic()) > least - 0.5
     record("D4", figure="none 1 s; 7: 7 s; a date; garbage and -5: 1 s; 10⁹: 600 s", bound="1 s to 10 min")
@@ -117,7 +145,7 @@ def test_D4_429(rig: Rig, record: Record, value: str | None, least: float, most:
 def test_D5_a_gateway_with_a_page_of_html(rig: Rig, record: Record, status: int) -> None:
     page = b"<html>\r\n<body>\x1b[2J" + b"<h1>Bad Gateway</h1>\n" * 500 + b"</body></html>"
     subject = rig.connect(rig.serve(answering(status, body=page, Content_Type="text/html"), good(ticker(1))))
-    event, error = refused(subject)
+    event, error = subject.refused()
     assert isinstance(error, HandshakeError)
     assert error.status == status
     assert len(event.reason) < 700
@@ -131,7 +159,7 @@ def test_D6_a_redirect_is_not_followed(rig: Rig, record: Record, status: int) ->
     elsewhere = rig.serve(good(ticker(66)))
     location = f"ws://127.0.0.1:{elsewhere.port}/websocket/v1"
     subject = rig.connect(rig.serve(answering(status, Location=location), good(ticker(1))))
-    event, error = refused(subject)
+    event, error = subject.refused()
     assert isinstance(error, HandshakeError)
     assert "redirect" in event.reason
     subject.await_price(1.0)
@@ -143,7 +171,7 @@ def test_D6_a_redirect_is_not_followed(rig: Rig, record: Record, status: int) ->
 def test_D7_a_status_that_is_no_upgrade(rig: Rig, record: Record, status: int) -> None:
     script = answering(status, body=b"" if status == 204 else b"hello")
     subject = rig.connect(rig.serve(script, good(ticker(1))))
-    _, error = refused(subject)
+    _, error = subject.refused()
     assert isinstance(error, HandshakeError)
     assert error.status == status
     subject.await_price(1.0)
@@ -163,7 +191,7 @@ def test_D7_a_status_that_is_no_upgrade(rig: Rig, record: Record, status: int) -
 )
 def test_D8_a_101_that_answers_somebody_else(rig: Rig, record: Record, answer: Callable[[str], bytes]) -> None:
     subject = rig.connect(rig.serve(raw(answer), good(ticker(1))))
-    _, error = refused(subject)
+    _, error = subject.refused()
     assert isinstance(error, HandshakeError)
     subject.await_price(1.0)
     assert len(subject.events(Connected)) == 1
@@ -177,7 +205,7 @@ def drip(pause: float) -> Script:
 @pytest.mark.parametrize("script", [Conversation.hold, drip(0.02), drip(0.3)], ids=["mute", "slow", "slower"])
 def test_D9_a_handshake_that_takes_for_ever(rig: Rig, record: Record, script: Script) -> None:
     subject = rig.connect(rig.serve(script), connection={"connect_timeout": 0.5})
-    event, error = refused(subject)
+    event, error = subject.refused()
     took = event.at - subject.events(Connecting)[0].at
     assert isinstance(error, ConnectTimeoutError)
     assert 0.45 < took < 0.7
@@ -207,7 +235,7 @@ def endless(piece: bytes, times: int, head: bytes = b"HTTP/1.1 101 X\r\n") -> Sc
 def test_D10_an_answer_without_end(rig: Rig, record: Record, script: Script) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     subject = rig.connect(rig.serve(script))
-    event, error = refused(subject)
+    event, error = subject.refused()
     took = event.at - subject.events(Connecting)[0].at
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert isinstance(error, HandshakeError)
@@ -254,7 +282,7 @@ def test_D12_headers_of_all_kinds(rig: Rig, record: Record, lines: tuple[str, ..
     subject.await_price(1.0)
     failures = subject.events(BackingOff)
     assert (failures == []) is is_accepted
-    assert all(isinstance(refused(subject)[1], HandshakeError) for _ in failures)
+    assert all(isinstance(subject.refused()[1], HandshakeError) for _ in failures)
     record("D12", figure="2 kinds accepted, 5 refused with a clean error, then back")
 
 
@@ -297,102 +325,19 @@ def _try_url(url: str) -> None:
         SimpleWebSocketClient("subject", manager=manager).register_interest(["ticker"], ["KRW-BTC"])
 
 
-class Names:
-    """In place of the system's resolver: what `exchange.test` means, an address, an error, or a wait."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answer: Any = "127.0.0.1"
-        self.asked = 0
-        self.released = threading.Event()
-        self._ask = socket.getaddrinfo
-        monkeypatch.setattr(socket, "getaddrinfo", self._resolve)
-
-    def _resolve(self, host: str, port: int, *args: Any, **named: Any) -> Any:
-        if host != "exchange.test" or named.get("flags"):
-            return self._ask(host, port, *args, **named)
-        self.asked += 1
-        if self.answer is None:
-            self.released.wait(10.0)
-            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self._ask(self.answer, port, type=socket.SOCK_STREAM)
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    return Names(monkeypatch)
-
-
-@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
-def test_D15_a_name_that_does_not_resolve(rig: Rig, record: Record, names: Names, code: int) -> None:
-    names.answer = socket.gaierror(code, "no such name")
-    server = rig.serve(good(ticker(1)))
-    subject = rig.connect(f"http://exchange.test:{server.port}")
-    event, error = refused(subject)
-    assert isinstance(error, DnsError)
-    assert error.retryable
-    assert event.delay <= 0.05
-    names.answer = "127.0.0.1"
-    subject.await_price(1.0)
-
-
-def test_D15_a_name_server_that_hangs_costs_its_share_and_the_last_address_is_used(
-    rig: Rig, record: Record, names: Names
-) -> None:
-    lost = threading.Event()
-    server = rig.serve(then(lambda talk: greet(talk, ticker(1)), lambda talk: until(talk, lost)), good(ticker(2)))
-    fresh = rig.connect(f"http://exchange.test:{server.port}", connection={"connect_timeout": 1.0})
-    fresh.await_price(1.0)
-    names.answer = None
-    begun = time.monotonic()
-    lost.set()
-    fresh.await_price(2.0)
-    back = time.monotonic() - begun
-    stranger = rig.connect(f"http://exchange.test:{server.port}", connection={"connect_timeout": 1.0})
-    event, error = refused(stranger)
-    took = event.at - stranger.events(Connecting)[0].at
-    begun = time.monotonic()
-    stranger.manager.close()
-    closed = time.monotonic() - begun
-    names.released.set()
-    assert isinstance(error, DnsError)
-    assert took < 0.75
-    assert back < 1.0
-    assert closed < 1.0
-    figure = f"DnsError after {took:.2f} s, back by the last good address after {back:.2f} s, close {closed:.2f} s"
-    record("D15", figure=figure, bound="half of connect_timeout (1 s)")
-
-
-def test_D16_a_name_that_means_another_address_from_now_on(rig: Rig, record: Record, names: Names) -> None:
-    lost = threading.Event()
-    first = rig.serve(then(lambda talk: greet(talk, ticker(1)), lambda talk: until(talk, lost)))
-    second = rig.serve(good(ticker(2)), host="127.0.0.2", port=first.port)
-    subject = rig.connect(f"http://exchange.test:{first.port}")
-    subject.await_price(1.0)
-    names.answer = "127.0.0.2"
-    lost.set()
-    subject.await_price(2.0)
-    assert (first.connections, second.connections) == (1, 1)
-    assert names.asked == 2
-    record("D16", figure="the second connection went to the new address")
-
-
 @pytest.mark.parametrize("answer", [answering(407, Proxy_Authenticate="Basic"), Conversation.hold], ids=["407", "hang"])
 def test_D17_a_proxy_that_does_not_let_us_through(rig: Rig, record: Record, answer: Script) -> None:
     proxy = rig.serve(answer)
     server = rig.serve(good(ticker(1)))
     options = {"proxy_url": f"http://user:hunter2@127.0.0.1:{proxy.port}", "connect_timeout": 0.5}
     subject = rig.connect(server, connection=options)
-    event, error = refused(subject)
+    event, error = subject.refused()
     assert "407" in event.reason or isinstance(error, ConnectTimeoutError)
     assert server.connections == 0, "never around the proxy"
     assert not any("hunter2" in line for line in [*rig.invariants.log, repr(subject.manager.config), event.reason])
 
 
-def test_D17_a_proxy_of_the_environment_is_not_used(
-    rig: Rig, record: Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_D17_a_proxy_of_the_environment_is_not_used(rig: Rig, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = rig.serve(Conversation.hold)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -400,13 +345,3 @@ def test_D17_a_proxy_of_the_environment_is_not_used(
     subject.await_price(1.0)
     assert proxy.connections == 0
     record("D17", figure="407 and a hang are told, 0 connections around the proxy, 0 through that of the environment")
-
-
-def test_the_rows_of_dns_reach_the_resolver(names: Names) -> None:
-    """The place where the answer is swapped is the one that the SDK asks."""
-    with ScriptedServer(good(ticker(1))) as server, GlobalWebSocketManager(
-        WebSocketConfig.testing(connection=ConnectionConfig(base_url=f"http://exchange.test:{server.port}"))
-    ) as manager, SimpleWebSocketClient("subject", manager=manager) as client:
-        client.register_interest(["ticker"], ["KRW-BTC"])
-        assert client.get_price("KRW-BTC", timeout=5.0) == 1.0
-    assert names.asked == 1

@@ -16,11 +16,11 @@ from shutil import which
 import pytest
 
 from tests.reliability.payloads import ticker
-from tests.reliability.rig import Rig, Subject, wait_until
+from tests.reliability.rig import Rig, wait_until
 from tests.reliability.scripts import good
 from upbit_ws import GlobalWebSocketManager, InvalidArgumentError, SimpleWebSocketClient, WebSocketConfig
 from upbit_ws.config import ConnectionConfig
-from upbit_ws.exceptions import ConnectTimeoutError, TlsError, TlsVerificationError, UpbitWebSocketError
+from upbit_ws.exceptions import ConnectTimeoutError, TlsError, TlsVerificationError
 from upbit_ws.lifecycle import BackingOff, Connected, Connecting
 from upbit_ws.protocol.handshake import accept_for
 from upbit_ws.testing import CertificateAuthority, Conversation, server_frame
@@ -29,18 +29,13 @@ from upbit_ws.types import ConnectionState
 Record = Callable[..., None]
 
 
-def error_of(subject: Subject) -> tuple[BackingOff, UpbitWebSocketError]:
-    event = subject.await_event(BackingOff)
-    error = subject.manager._connections.all()[0].last_error
-    assert error is not None
-    return event, error
-
-
-def check_refusal(rig: Rig, row: str, record: Record, context: ssl.SSLContext, said: str, trust: ssl.SSLContext) -> None:
+def check_refusal(
+    rig: Rig, row: str, record: Record, context: ssl.SSLContext, said: str, trust: ssl.SSLContext
+) -> None:
     reached = threading.Event()
     server = rig.serve(lambda talk: reached.set(), tls=context)
     subject = rig.connect(server, connection={"ssl_context": trust})
-    event, error = error_of(subject)
+    event, error = subject.refused()
     assert isinstance(error, TlsVerificationError)
     assert said in event.reason
     assert event.delay >= 30.0
@@ -49,7 +44,9 @@ def check_refusal(rig: Rig, row: str, record: Record, context: ssl.SSLContext, s
     critical = [line for line in rig.invariants.log if line.startswith("CRITICAL")]
     assert len(critical) == 1
     assert said in critical[0]
-    record(row, figure=f"refused ({said}), next attempt after {event.delay:.0f} s, 1 CRITICAL line", bound="30 s at least")
+    record(
+        row, figure=f"refused ({said}), next attempt after {event.delay:.0f} s, 1 CRITICAL line", bound="30 s at least"
+    )
 
 
 def test_E1_an_expired_certificate(rig: Rig, record: Record, authority: CertificateAuthority) -> None:
@@ -81,7 +78,7 @@ def test_E4_a_server_of_yesterday(
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     server = rig.serve(good(ticker(1)), tls=context)
     subject = rig.connect(server, connection={"ssl_context": authority.client_context()})
-    _, error = error_of(subject)
+    _, error = subject.refused()
     assert isinstance(error, TlsError)
     assert subject.events(Connected) == []
     record("E4", figure="TLS 1.0 and 1.1 refused")
@@ -95,7 +92,7 @@ def test_E5_a_handshake_that_stalls(rig: Rig, record: Record, authority: Certifi
     server = rig.serve(stall)
     options = {"ssl_context": authority.client_context(), "connect_timeout": 0.5}
     subject = rig.connect(f"https://127.0.0.1:{server.port}", connection=options)
-    event, error = error_of(subject)
+    event, error = subject.refused()
     took = event.at - subject.events(Connecting)[0].at
     assert isinstance(error, ConnectTimeoutError)
     assert 0.45 < took < 0.7
@@ -173,8 +170,8 @@ def test_E6_new_keys_and_tickets_in_mid_traffic(
 
 def churn(rig: Rig, authority: CertificateAuthority, seconds: float) -> tuple[int, int]:
     """Sixteen threads that change what is wanted while a busy feed is read over TLS; messages and requests."""
-    sandbox = rig.sandbox(rate=2000.0, market_count=30, ssl_context=authority.server_context(), history_hours=0.1)
-    codes = [code for code in sandbox.exchange.market.listings if code.startswith("KRW-")][:8]
+    sandbox = rig.sandbox(rate=2000.0, market_count=80, ssl_context=authority.server_context(), history_hours=0.1)
+    codes = list(sandbox.exchange.market.listings)[:60]
     limits = {"messages_per_second": 200, "messages_per_minute": 10_000}
     subject = rig.connect(
         sandbox, ["ticker", "trade", "orderbook"], codes[:1],
@@ -214,16 +211,18 @@ def churn(rig: Rig, authority: CertificateAuthority, seconds: float) -> tuple[in
 def test_E7_sixteen_threads_change_what_is_wanted_on_a_busy_line(
     rig: Rig, record: Record, authority: CertificateAuthority
 ) -> None:
-    messages, requests = churn(rig, authority, 3.0)
+    messages, requests = churn(rig, authority, 2.0)
     assert messages > 300
-    assert requests > 20
+    assert requests > 10
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_E7_a_minute_of_it(rig: Rig, record: Record, authority: CertificateAuthority) -> None:
     messages, requests = churn(rig, authority, 60.0)
-    record("E7", figure=f"{messages:,} messages and {requests:,} requests in 60 s, 0 disconnects", bound="0 disconnects")
+    record(
+        "E7", figure=f"{messages:,} messages and {requests:,} requests in 60 s, 0 disconnects", bound="0 disconnects"
+    )
 
 
 def test_E8_a_bundle_of_authorities_that_is_not_there(record: Record, tmp_path: Path) -> None:
