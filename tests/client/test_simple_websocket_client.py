@@ -23,6 +23,7 @@ from upbit_ws import (
     GlobalWebSocketManager,
     InvalidArgumentError,
     NotSubscribedError,
+    OrderbookEvent,
     SimpleWebSocketClient,
     StaleDataError,
     WireFormat,
@@ -147,6 +148,23 @@ def test_books_are_as_deep_as_this_client_asked(exchange: Sandbox, make_client: 
     wait_until(lambda: depth(deep) == 15, "the deeper book")  # until its request was answered, the shallow one is there
     assert len(shallow.get_orderbook_data()["KRW-BTC"].orderbook_units) == 5
     assert len(shallow.get_orderbook_history("KRW-BTC")[-1].orderbook_units) == 5
+
+
+def test_whatever_way_a_book_comes_it_is_as_deep_as_asked(exchange: Sandbox, make_client: MakeClient) -> None:
+    shallow = make_client("shallow", [ORDERBOOK], orderbook_units=5)
+    make_client("deep", [ORDERBOOK], orderbook_units=15).get_orderbook_data()
+    updates = shallow.updates([ORDERBOOK], timeout=5)
+    price = exchange.exchange.price("KRW-BTC")
+
+    exchange.exchange.trade("KRW-BTC", price + 10_000)
+    exchange.exchange.advance(0.2)
+    event = next(updates)
+
+    assert isinstance(event, OrderbookEvent)
+    assert len(event.orderbook_units) == 5
+    reading = shallow.snapshot(ORDERBOOK, "KRW-BTC").event
+    assert isinstance(reading, OrderbookEvent)
+    assert len(reading.orderbook_units) == 5
 
 
 def test_a_grouped_book_is_another_stream(exchange: Sandbox, make_client: MakeClient) -> None:
@@ -497,6 +515,24 @@ def test_a_pattern_means_all_markets_of_its_quote_currency(exchange: Sandbox, ma
     prices = client.get_multiple_prices()
 
     assert set(prices) == {code for code in exchange.exchange.markets if code.startswith("KRW-")}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.get_price("KRW-*"),
+        lambda client: client.get_ticker_history("KRW-*"),
+        lambda client: client.snapshot(TICKER, "KRW-*"),
+        lambda client: client.wait_for_update(TICKER, "KRW-*", timeout=0),
+    ],
+)
+def test_where_one_market_is_meant_a_pattern_is_refused(
+    make_client: MakeClient, call: Callable[[SimpleWebSocketClient], object]
+) -> None:
+    client = make_client("pattern", [TICKER], ["KRW-*"])
+
+    with pytest.raises(InvalidArgumentError, match="one market"):
+        call(client)
 
 
 def test_a_pattern_follows_listings_and_delistings(

@@ -37,7 +37,7 @@ class Feed:
         self.pool.ingest(Endpoint.PUBLIC, self.epoch, list(payloads), self.clock())
 
     def updates(self, timeout: float | None = 0.0) -> Updates:
-        return Updates(self.pool, lambda: self.slots, timeout, self.clock, lambda: self.is_open)
+        return Updates(self.pool, lambda: self.slots, timeout, self.clock, lambda: self.is_open, lambda event: event)
 
 
 def prices(events: Updates) -> list[float]:
@@ -128,7 +128,7 @@ def test_it_waits_for_the_next_event() -> None:
 
 def test_it_ends_when_nothing_came_for_the_timeout() -> None:
     feed = Feed(TICKER)
-    updates = Updates(feed.pool, lambda: feed.slots, 0.02, time.monotonic, lambda: True)
+    updates = Updates(feed.pool, lambda: feed.slots, 0.02, time.monotonic, lambda: True, lambda event: event)
     begun = time.monotonic()
 
     assert list(updates) == []
@@ -183,3 +183,13 @@ def test_it_gives_only_what_was_chosen(exchange: Sandbox, make_client: MakeClien
         client.updates([BOOK])
     with pytest.raises(NotSubscribedError):
         client.updates([TICKER], ["KRW-XRP"])
+
+
+def test_a_pattern_means_the_markets_that_it_means_elsewhere(exchange: Sandbox, make_client: MakeClient) -> None:
+    client = make_client("pattern", [TICKER], ["KRW-*"])
+    client.wait_ready(timeout=5)
+    updates = client.updates([TICKER], ["KRW-*"], timeout=5)
+
+    exchange.exchange.trade("KRW-BTC", exchange.exchange.price("KRW-BTC") + 10_000)
+
+    assert next(updates).symbol == "KRW-BTC"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from upbit_ws.client.pull_base import PullBase
+from upbit_ws.client.pulling import check_code
 from upbit_ws.events import CandleEvent, OrderbookEvent, TickerEvent, TradeEvent
 from upbit_ws.exceptions import DataTimeoutError
-from upbit_ws.symbols import normalize_symbol
 from upbit_ws.types import DataType
 
 __all__ = ["MarketPulls"]
@@ -20,7 +20,8 @@ class MarketPulls(PullBase):
 
     def get_price(self, symbol: str, *, timeout: float | None = None, max_age: float | None = None) -> float:
         """The last trade's price of one market, in its quote currency. See `get_multiple_prices`."""
-        return self.get_multiple_prices([symbol], timeout=timeout, max_age=max_age)[normalize_symbol(symbol)]
+        code = check_code(symbol)
+        return self.get_multiple_prices([code], timeout=timeout, max_age=max_age)[code]
 
     def get_multiple_prices(
         self, symbols: Iterable[str] | None = None, *, timeout: float | None = None, max_age: float | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
-from upbit_ws.client.pulling import Puller, check_limit, check_seconds
+from upbit_ws.client.pulling import Puller, check_code, check_limit, check_seconds
 from upbit_ws.client.selection import Chosen, Selection
 from upbit_ws.events import Event, OrderbookEvent
 from upbit_ws.exceptions import ClientClosedError, DataTimeoutError, UpbitWebSocketError
@@ -96,10 +96,13 @@ class PullBase:
         max_age: float | None,
     ) -> list[_E]:
         check_limit(limit)
-        slot = self._require(data_type, [symbol], timeout, max_age).slots[0]
+        slot = self._require(data_type, [check_code(symbol)], timeout, max_age).slots[0]
         return [event for event in self._manager.pool.history(slot, limit) if isinstance(event, event_type)]
 
-    def _sliced(self, book: OrderbookEvent) -> OrderbookEvent:
-        """A book as deep as this client asked for; others may have asked for more."""
-        units = self._selection.interests.by_type[DataType.ORDERBOOK].units
-        return book if units is None or len(book.orderbook_units) <= units else book.sliced(units)
+    def _sliced(self, event: _E) -> _E:
+        """A book as deep as this client asked for; others may have asked for more. Other events as they are."""
+        if not isinstance(event, OrderbookEvent):
+            return event
+        interest = self._selection.interests.by_type.get(DataType.ORDERBOOK)
+        units = None if interest is None else interest.units
+        return event if units is None or len(event.orderbook_units) <= units else cast("_E", event.sliced(units))

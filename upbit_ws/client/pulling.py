@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError, StaleDataError, UpbitWebSocketError
 from upbit_ws.protocol.slots import Slot
+from upbit_ws.symbols import is_pattern, normalize_symbol
 from upbit_ws.types import Reading, StreamKey
 
 if TYPE_CHECKING:
     from upbit_ws.config import DataPoolConfig
     from upbit_ws.shared.data_pool_manager import DataPoolManager
 
-__all__ = ["Puller", "check_limit", "check_seconds"]
+__all__ = ["Puller", "check_code", "check_limit", "check_seconds"]
 
 
 def check_seconds(argument: str, value: float | None) -> None:
@@ -33,6 +34,18 @@ def check_limit(limit: int | None) -> None:
         return
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InvalidArgumentError("limit", f"must be a whole number, 1 or more, got {limit!r}", "limit=10")
+
+
+def check_code(symbol: str) -> str:
+    """Refuse a pattern where one stream is meant; the code as the exchange writes it.
+
+    Raises:
+        InvalidArgumentError: it is a pattern, or no code.
+    """
+    code = normalize_symbol(symbol)
+    if is_pattern(code):
+        raise InvalidArgumentError("symbol", f"must be one market here, got {symbol!r}", "symbol='KRW-BTC'")
+    return code
 
 
 class Puller:

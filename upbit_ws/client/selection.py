@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from upbit_ws.client.interests import ALL, Interests
+from upbit_ws.client.pulling import check_code
 from upbit_ws.exceptions import NotSubscribedError
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.symbols import is_pattern, normalize_symbols
@@ -105,8 +106,8 @@ class Selection:
         )
 
     def one(self, data_type: DataType, symbol: str) -> Slot:
-        """The slot of one symbol. Errors as in `choose`."""
-        return self.choose(data_type, [symbol]).slots[0]
+        """The slot of one symbol, which is no pattern. Errors as in `choose`."""
+        return self.choose(data_type, [check_code(symbol)]).slots[0]
 
     def everything(self) -> list[Slot]:
         """All slots of all data types."""

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from upbit_ws.client.account_options import announcement_options, refuse_stray_options, variants_for
 from upbit_ws.client.account_pulls import AccountPulls
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
 from upbit_ws.client.interests import Interest, Interests
-from upbit_ws.client.pulling import check_seconds
+from upbit_ws.client.pulling import check_code, check_seconds
 from upbit_ws.client.updates import Updates
-from upbit_ws.events import Event, OrderbookEvent
+from upbit_ws.events import Event
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError
 from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.protocol.slots import Slot
@@ -198,7 +200,7 @@ class SimpleWebSocketClient(AccountPulls):
         check_seconds("timeout", timeout)
         kind = DataType.parse(data_type)
         if kind.needs_auth:
-            codes = None if symbol is None else normalize_symbols([symbol])
+            codes = None if symbol is None else (check_code(symbol),)
             slots = self._selection.slots_of(kind, codes)
             return self._wait_for_any(kind, None if codes is None else codes[0], slots, timeout)
         if symbol is None:
@@ -216,8 +218,7 @@ class SimpleWebSocketClient(AccountPulls):
         found = self._manager.pool.event(slot)
         if found is None:
             raise DataTimeoutError([slot.key], timeout=timeout, reason="what came did not decode")
-        event = found[0]
-        return self._sliced(event) if isinstance(event, OrderbookEvent) else event
+        return self._sliced(found[0])
 
     def updates(
         self,
@@ -226,7 +227,7 @@ class SimpleWebSocketClient(AccountPulls):
         *,
         timeout: float | None = None,
     ) -> Updates:
-        """An iterator over events as they arrive, of these data types and symbols (None: all registered).
+        """An iterator over events as they arrive, of these data types and symbols (None: all registered; patterns too).
 
         It ends after `timeout` seconds without an event (None: never), and when the client is closed. Trades come each
         once; of state types a slow reader gets the newest.
@@ -238,17 +239,25 @@ class SimpleWebSocketClient(AccountPulls):
         for data_type in types:
             self._selection.choose(data_type, codes)
 
+        def names() -> frozenset[str] | None:
+            return None if codes is None else frozenset(self._selection.normalized(codes))
+
         def slots() -> list[Slot]:
-            registered = self._selection.interests.by_type
+            registered, chosen = self._selection.interests.by_type, names()
             return [
                 slot
                 for data_type in types
                 if data_type in registered
                 for slot in self._selection.all_of(data_type).slots
-                if codes is None or slot.key.symbol in codes
+                # What has no code in its key concerns all markets.
+                if chosen is None or not slot.key.symbol or slot.key.symbol in chosen
             ]
 
-        return Updates(self._manager.pool, slots, timeout, self._manager.clock, self._is_usable)
+        def view(event: Event) -> Event | None:
+            is_other = event.data_type is DataType.MY_ORDER and event.symbol not in (names() or (event.symbol,))
+            return None if is_other else self._sliced(event)
+
+        return Updates(self._manager.pool, slots, timeout, self._manager.clock, self._is_usable, view)
 
     def _is_usable(self) -> bool:
         return not self._is_closed and not self._manager.is_over
@@ -262,11 +271,11 @@ class SimpleWebSocketClient(AccountPulls):
 
         Errors as in other pulls.
         """
-        slot = self._require(DataType.parse(data_type), [symbol], timeout, max_age).slots[0]
+        slot = self._require(DataType.parse(data_type), [check_code(symbol)], timeout, max_age).slots[0]
         reading = self._puller.reading(slot)
         if reading is None:
             raise DataTimeoutError([slot.key], reason="what came did not decode")
-        return reading
+        return evolve(reading, event=self._sliced(reading.event))
 
     def status(self) -> ClientStatus:
         """What this client may believe now: its connections, and which of its streams are silent."""

@@ -29,12 +29,15 @@ class Updates(Iterator[Event]):
         timeout: float | None,
         clock: Callable[[], float],
         is_open: Callable[[], bool],
+        view: Callable[[Event], Event | None],
     ) -> None:
         self._pool = pool
         self._slots = slots
         self._timeout = timeout
         self._clock = clock
         self._is_open = is_open
+        #: An event as its reader asked for it; None where it is none of its business.
+        self._view = view
         self._seen: dict[Slot, int] = {slot: slot.revision for slot in slots()}
         self._candle_starts: dict[Slot, str] = {}
         self._ready: list[Event] = []
@@ -70,12 +73,13 @@ class Updates(Iterator[Event]):
                 continue
             self._seen[slot] = revision
             if slot.key.data_type.is_candle:
-                self._ready += self._candles(slot)
+                fresh = self._candles(slot)
             elif slot.key.data_type.retention is Retention.LOG:
-                self._ready += self._logged(slot, revision - before)
+                fresh = self._logged(slot, revision - before)
             else:
                 found = self._pool.event(slot)
-                self._ready += [found[0]] if found is not None else []
+                fresh = [found[0]] if found is not None else []
+            self._ready += [seen for event in fresh if (seen := self._view(event)) is not None]
 
     def _logged(self, slot: Slot, count: int) -> list[Event]:
         events = self._pool.arrivals(slot, count)
