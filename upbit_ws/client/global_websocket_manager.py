@@ -18,6 +18,7 @@ from upbit_ws.client.account_side import AccountSide
 from upbit_ws.client.manager_reports import ManagerReports
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation, Observed
+from upbit_ws.client.pulling import check_seconds
 from upbit_ws.client.push import Member, PushParts, PushSide
 from upbit_ws.client.reentrancy import interrupts_the_sdk
 from upbit_ws.client.rest_clients import make_rest_client
@@ -36,7 +37,7 @@ from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
 from upbit_ws.runtime.recovery import Delivery, Recovery, RecoveryParts
 from upbit_ws.runtime.rest_budget import RestBudget
-from upbit_ws.runtime.threads import close_at_exit
+from upbit_ws.runtime.threads import call_after_fork, close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.fanout_hub import FanoutHub
@@ -55,7 +56,7 @@ from upbit_ws.types import (
     Want,
 )
 
-__all__ = ["Component", "GlobalWebSocketManager", "get_global_websocket_manager"]
+__all__ = ["Component", "GlobalWebSocketManager", "checked_manager", "get_global_websocket_manager"]
 
 _EVENTS_KEPT: Final = 256
 _CLOSE_BUDGET: Final = 1.0
@@ -63,6 +64,8 @@ _CLOSE_BUDGET: Final = 1.0
 _REST_PATIENCE: Final = 60.0
 #: Of the budget of `close`, what is kept for callbacks that are running (seconds).
 _CALLBACK_GRACE: Final = 0.2
+#: Those that run from the first interest on; that of the markets starts with the first pattern.
+_OWN_MONITORS: Final = ("health", "metrics", "cleanup")
 
 
 class Component(Protocol):
@@ -184,7 +187,10 @@ class GlobalWebSocketManager(ManagerReports):
             raise ClientClosedError
         self._become_active()
         self._sweep()
-        endpoints = self.subscriptions.set_wants(owner, wants)
+        wishes = tuple(wants)
+        # First the threads, which the system may refuse: nothing is registered then.
+        self._connections.start({want.key.data_type.endpoint for want in wishes})
+        endpoints = self.subscriptions.set_wants(owner, wishes)
         self._admit_and_wake(endpoints)
         if patterns:
             self._follow_markets()
@@ -246,8 +252,13 @@ class GlobalWebSocketManager(ManagerReports):
 
         Raises:
             DataTimeoutError: no answer within `timeout` seconds.
+            InvalidArgumentError: there is no such endpoint, or `timeout` is no number of seconds.
             ClientClosedError: the manager was closed.
         """
+        if not isinstance(endpoint, str) or endpoint not in tuple(Endpoint):
+            problem = f"must be one of {', '.join(map(str, Endpoint))}, got {endpoint!r}"
+            raise InvalidArgumentError("endpoint", problem, "endpoint=Endpoint.PUBLIC")
+        check_seconds("timeout", timeout, optional=False)
         subscriptions, deadline = self.subscriptions, self.clock() + timeout
         before = subscriptions.ask_listing(endpoint)
         while subscriptions.listings(endpoint) == before:
@@ -270,6 +281,7 @@ class GlobalWebSocketManager(ManagerReports):
         self._sweep()
         wishes = wants_of(spec, keys_of(spec, self._markets.expand))
         self._account.check(self._connections, None, wishes, (spec.data_type.endpoint,))
+        self._connections.start((spec.data_type.endpoint,))
         if any(is_pattern(symbol) for symbol in spec.symbols):
             self._follow_markets()
         return self._push.subscribe(member, spec, callback, options)
@@ -413,14 +425,25 @@ class GlobalWebSocketManager(ManagerReports):
             raise ClientClosedError("manager")
 
     def _become_active(self) -> None:
+        # All under the lock: two threads that register at once must not start two of each.
         with self._lock:
             if self._state is not GlobalManagerState.IDLE:
                 return
+            try:
+                for name in _OWN_MONITORS:
+                    self._monitors[name].start()
+            except RuntimeError:  # the system has no more threads: none is better than some
+                self._replace_monitors_locked()
+                raise
             self._state = GlobalManagerState.ACTIVE
             self._started_at = self.clock()
         close_at_exit(self)
-        for name in ("health", "metrics", "cleanup"):
-            self._monitors[name].start()
+
+    def _replace_monitors_locked(self) -> None:
+        assert self._lock.locked()
+        for name in _OWN_MONITORS:
+            self._monitors[name].stop()
+        self._monitors = self._make_monitors()
 
     def close(self, timeout: float = _CLOSE_BUDGET) -> None:
         """Say goodbye to the exchange and end all threads, within `timeout` seconds. Idempotent, from any thread."""
@@ -463,6 +486,27 @@ class GlobalWebSocketManager(ManagerReports):
 
 _global_lock = make_lock("global-manager", 1)
 _global: GlobalWebSocketManager | None = None
+
+
+def _begin_anew_after_fork() -> None:
+    """In a forked child: another thread of the parent may have held the lock, and nobody here would ever release it."""
+    global _global, _global_lock
+    _global, _global_lock = None, make_lock("global-manager", 1)
+
+
+call_after_fork(_begin_anew_after_fork)
+
+
+def checked_manager(manager: object) -> GlobalWebSocketManager:
+    """What a client was given as its manager.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    if not isinstance(manager, GlobalWebSocketManager):
+        problem = f"must be a GlobalWebSocketManager or None, got {manager!r}"
+        raise InvalidArgumentError("manager", problem, "manager=get_global_websocket_manager()")
+    return manager
 
 
 def get_global_websocket_manager(config: WebSocketConfig | None = None) -> GlobalWebSocketManager:

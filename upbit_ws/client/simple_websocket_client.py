@@ -151,9 +151,16 @@ class SimpleWebSocketClient(AccountPulls):
         """
         expand = self._manager.expand_pattern
         with self._lock:
-            changed = self._selection.interests = edit(self._selection.interests)
+            before = self._selection.interests
+            changed = self._selection.interests = edit(before)
         while True:
-            self._manager.set_wants(self._owner, changed.wants(expand), changed.patterns())
+            try:
+                self._manager.set_wants(self._owner, changed.wants(expand), changed.patterns())
+            except RuntimeError:  # the system has no more threads: what nobody serves is not registered
+                with self._lock:
+                    if self._selection.interests is changed:
+                        self._selection.interests = before
+                raise
             self._manager.pool.keep_history(changed.histories(expand, self._manager.config.data_pool))
             if self._selection.interests is changed:
                 return

@@ -84,10 +84,19 @@ class Connections:
 
     def wake(self, endpoints: Iterable[Endpoint]) -> None:
         """Have these endpoints look at what is wanted; the first time, connect."""
+        for client in self.start(endpoints):
+            client.wake()
+
+    def start(self, endpoints: Iterable[Endpoint]) -> list[NativeWebSocketClient]:
+        """Have the threads of these endpoints, so that nothing is registered that no thread will serve.
+
+        Raises:
+            RuntimeError: the system has no more threads.
+        """
         wanted: list[NativeWebSocketClient] = []
         with self._lock:
             if self._is_stopping:
-                return
+                return []
             for endpoint in endpoints:
                 if endpoint not in self._clients:
                     self._clients[endpoint] = self._make_locked(endpoint)
@@ -95,8 +104,7 @@ class Connections:
                 # Under the lock: two threads that register at once must not start two.
                 client.start()
                 wanted.append(client)
-        for client in wanted:
-            client.wake()
+        return wanted
 
     def _make_locked(self, endpoint: Endpoint) -> NativeWebSocketClient:
         assert self._lock.locked()

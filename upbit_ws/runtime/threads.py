@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-__all__ = ["Closable", "close_at_exit", "spawn"]
+__all__ = ["Closable", "call_after_fork", "close_at_exit", "spawn"]
 
 logger = logging.getLogger("upbit_ws")
 
@@ -54,6 +54,12 @@ def close_at_exit(closable: Closable) -> None:
     _open.add(closable)
 
 
+def call_after_fork(renew: Callable[[], None]) -> None:
+    """Have forked children call this before anything else, where there is such a thing as a fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
 def _close_all() -> None:
     for closable in list(_open):
         closable.close(timeout=_EXIT_BUDGET)
@@ -66,5 +72,4 @@ def _abandon_all() -> None:
 
 
 atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
+call_after_fork(_abandon_all)
