@@ -143,10 +143,17 @@ def test_the_version_has_one_source() -> None:
     assert installed == upbit_ws.__version__
 
 
-def test_what_is_installed_needs_no_more_than_the_five_libraries() -> None:
+def test_what_is_installed_needs_no_more_than_the_six_libraries() -> None:
     needed = read_setup()["options"]["install_requires"].split()
 
-    assert [name.partition(">=")[0] for name in needed] == ["attrs", "orjson", "PyJWT", "requests", "websocket-client"]
+    assert [name.partition(">=")[0] for name in needed] == [
+        "attrs",
+        "orjson",
+        "platformdirs",
+        "PyJWT",
+        "requests",
+        "websocket-client",
+    ]
     assert all(">=" in name and "<" not in name for name in needed), "floors, no ceilings"
 
 

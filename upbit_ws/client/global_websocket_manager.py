@@ -42,10 +42,10 @@ from upbit_ws.shared.component_registry import ComponentRegistry
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.fanout_hub import FanoutHub
 from upbit_ws.shared.gap_ledger import GapLedger
+from upbit_ws.shared.limiter_registry import limiter_for
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.subscriber import Callback
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
-from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
 from upbit_ws.symbols import is_pattern
 from upbit_ws.types import (
     DataDistributionStats,
@@ -97,7 +97,7 @@ class GlobalWebSocketManager(ManagerReports):
         self.clock = clock
         self.pool = DataPoolManager()
         self.subscriptions = SubscriptionStateManager(clock=clock)
-        self.limiter = UpbitRateLimiter(self.config.rate_limit)
+        self.limiter = limiter_for(self.config.rate_limit, self.config.connection.base_url)
         self._markets_budget = RestBudget(self.limiter, clock, time.time, _REST_PATIENCE)
         rest = partial(make_rest_client, self.config, self._markets_budget)
         self._markets = Markets(rest, clock, self._markets_changed)

@@ -21,6 +21,7 @@ from attrs import frozen
 __all__ = [
     "GROUPS",
     "SLACK",
+    "GroupState",
     "RateGroup",
     "RateWindow",
     "RemainingRequests",
@@ -92,6 +93,19 @@ class RateWindow:
         """Forget all grants."""
         self._grants.clear()
 
+    @property
+    def grants(self) -> tuple[float, ...]:
+        """When the grants that still matter were given, oldest first."""
+        return tuple(self._grants)
+
+    def restore(self, grants: Iterable[float], now: float) -> None:
+        """Take over the grants of another holder of the same window.
+
+        Its clock is the same one, read a moment later perhaps; what lies further in the future is of another clock.
+        """
+        self._grants.clear()
+        self._grants.extend(sorted(granted for granted in grants if granted <= now + self._span)[-self.limit :])
+
     def narrow(self, now: float, left: int) -> None:
         """The exchange says that only `left` remain: somebody else behind the same address used the others."""
         for _ in range(self.left(now) - max(left, 0)):
@@ -153,6 +167,28 @@ class RateGroup:
         """Forget grants, not blocks: the group belongs to a new connection whose budget is untouched."""
         for window in self._windows:
             window.reset()
+
+    def state(self) -> GroupState:
+        """Everything that another holder of this group needs to go on."""
+        return GroupState(
+            {window.period: window.grants for window in self._windows}, self._blocked_until, self._strikes
+        )
+
+    def restore(self, state: GroupState, now: float) -> None:
+        """Go on from what another holder of this group has left. A block that no exchange gives is of another clock."""
+        for window in self._windows:
+            window.restore(state.grants.get(window.period, ()), now)
+        self._blocked_until = state.blocked_until if state.blocked_until <= now + MAX_BLOCK else float("-inf")
+        self._strikes = state.strikes
+
+
+@frozen
+class GroupState:
+    """A group at one moment: the grants of its windows by their periods, the end of its block, and how many it had."""
+
+    grants: Mapping[float, tuple[float, ...]]
+    blocked_until: float = float("-inf")
+    strikes: int = 0
 
 
 def block_seconds(status: int, retry_after: float | None, strikes: int) -> float:

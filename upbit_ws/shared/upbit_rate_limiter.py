@@ -9,7 +9,7 @@ from upbit_ws.config import RateLimitConfig
 from upbit_ws.protocol.rate_limit import GROUPS, RateGroup, parse_remaining_req
 from upbit_ws.shared.locks import make_lock
 
-__all__ = ["LocalBackend", "RateBackend", "UpbitRateLimiter", "limits_for"]
+__all__ = ["Limits", "LocalBackend", "RateBackend", "UpbitRateLimiter", "limits_for"]
 
 Limits = Mapping[str, tuple[tuple[int, float], ...]]
 
@@ -83,6 +83,10 @@ class LocalBackend:
             del self._scoped[next(iter(self._scoped))]
         self._scoped[name, scope] = fresh
         return fresh
+
+    def group(self, name: str) -> RateGroup:
+        """The budget of a whole group, for a backend that keeps it elsewhere as well."""
+        return self._group(name, "")
 
 
 class UpbitRateLimiter:

@@ -1,0 +1,53 @@
+"""Eight processes that lose their connections together do not exceed the budget that they share by their address."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.account_rig import wait_until
+from tests.process import PythonRunner
+from upbit_ws.sandbox import Sandbox
+
+PROCESSES = 8
+PROGRAM = """
+import time
+from attrs import evolve
+from upbit_ws import *
+config = evolve(WebSocketConfig.testing(), rate_limit=RateLimitConfig())
+with GlobalWebSocketManager(config) as manager, SimpleWebSocketClient("one", manager=manager) as client:
+    client.register_interest("ticker", ["KRW-BTC"])
+    time.sleep(60)
+"""
+
+
+def busiest_second(moments: list[float]) -> int:
+    """The most of these moments within one second."""
+    moments = sorted(moments)
+    return max(sum(start <= moment < start + 1.0 for moment in moments) for start in moments)
+
+
+@pytest.mark.linux
+def test_eight_processes_in_a_reconnect_storm_make_five_connects_a_second_together(
+    tmp_path: Path, make_sandbox: Callable[..., Sandbox], run_python: PythonRunner
+) -> None:
+    sandbox = make_sandbox(rate=20.0, markets=("KRW-BTC",), connect_limit=None)
+    environment = {"UPBIT_BASE_URL": sandbox.url, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    started = [run_python.start(["-c", PROGRAM], **environment) for _ in range(PROCESSES)]
+
+    wait_until(lambda: sandbox.connections == PROCESSES, "eight connections", 30.0)
+    storm_until = time.monotonic() + 4.0
+    while time.monotonic() < storm_until:
+        sandbox.drop_all("rst")
+        time.sleep(0.2)
+    for process in started:
+        process.terminate()
+        assert process.communicate(timeout=10)[1] == ""
+
+    moments = [shake.at for shake in sandbox._log.handshakes]
+    assert len(moments) >= 3 * PROCESSES
+    assert busiest_second(moments) <= 5
+    assert all(shake.status == 101 for shake in sandbox._log.handshakes)
