@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from upbit_ws.shared.waiting import Signal, Waiter
 
 
@@ -34,6 +36,14 @@ def test_a_waiter_gives_up_after_its_time() -> None:
     assert time.monotonic() - begun < 2.0
 
 
+@pytest.mark.parametrize("timeout", [1e30, float("inf")])
+def test_a_waiter_may_be_told_to_wait_for_ever(timeout: float) -> None:
+    waiter = Waiter()
+    waiter.fire()
+
+    assert waiter.wait(timeout)
+
+
 def test_a_signal_set_before_the_wait_is_seen_once() -> None:
     signal = Signal()
     signal.set()
@@ -52,3 +62,19 @@ def test_a_signal_wakes_a_thread_without_a_timeout() -> None:
     thread.join(5.0)
 
     assert results == [True]
+
+
+def test_very_short_waits_of_several_threads_always_end() -> None:
+    signal = Signal()
+
+    def wait() -> None:
+        for _ in range(3_000):
+            signal.wait(1e-6)
+
+    threads = [threading.Thread(target=wait, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20.0)
+
+    assert not any(thread.is_alive() for thread in threads)

@@ -32,6 +32,7 @@ from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.error_log import ErrorLog
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.subscriber import DATA_LANE, EVENTS_LANE, Subscriber
+from upbit_ws.shared.waiting import Signal
 
 __all__ = ["CallbackWorkers", "Lane", "StuckReport", "Worker"]
 
@@ -39,6 +40,8 @@ logger = logging.getLogger("upbit_ws")
 
 _TURN: Final = 64
 _TURN_SECONDS: Final = 0.002
+#: A worker that was idle for less than this (seconds) lets events gather for as long before it looks again.
+_BREATH: Final = 0.0003
 #: A stuck callback is found at most this share of `stuck_after` late.
 _LOOKS_PER_STUCK: Final = 4
 _LONGEST_LOOK: Final = 1.0
@@ -97,6 +100,7 @@ class CallbackWorkers:
         self._lanes = {DATA_LANE: Lane(DATA_LANE, config.workers), EVENTS_LANE: Lane(EVENTS_LANE, 1)}
         self._numbers = count(1)
         self._is_stopping = False
+        self._halt = Signal()
         interval = min(config.stuck_after / _LOOKS_PER_STUCK, _LONGEST_LOOK)
         self._watch = Monitor("upbit-ws-callback-watch", interval, self._look_for_stuck)
         #: Callbacks found stuck so far.
@@ -145,6 +149,7 @@ class CallbackWorkers:
             self._is_stopping = True
             counts = [(lane, len(lane.workers)) for lane in self._lanes.values()]
         self._watch.stop()
+        self._halt.set()
         for lane, workers in counts:
             for _ in range(workers):
                 lane.queue.put(None)
@@ -202,13 +207,19 @@ class CallbackWorkers:
     # -- the threads --------------------------------------------------------------------------------------------------
 
     def _work(self, worker: Worker) -> None:
-        queue = worker.lane.queue
+        queue, clock = worker.lane.queue, self._clock
         while not worker.is_retired:
+            idle_since = clock()
             job = queue.get()
             if job is None:
                 return
+            is_fed_fast = clock() - idle_since < _BREATH
             self._do(job, worker)
             del job  # an idle worker keeps nothing alive
+            if is_fed_fast and queue.empty():
+                # Waking a thread for every event costs more than the event, most of it in the I/O thread's way to the
+                # interpreter. What comes within a breath is served together.
+                self._halt.wait(_BREATH)
 
     def _do(self, job: Subscriber | Callable[[], object], worker: Worker) -> None:
         if not isinstance(job, Subscriber):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from queue import Empty, SimpleQueue
+from contextlib import suppress
 
 __all__ = ["Signal", "Waiter"]
 
@@ -28,32 +28,29 @@ class Waiter:
         self._gate.release()
 
     def wait(self, timeout: float) -> bool:
-        """Block for at most `timeout` seconds. True where it was fired."""
-        return self._gate.acquire(timeout=max(timeout, 0.0))
+        """Block for at most `timeout` seconds, infinity included. True where it was fired."""
+        return self._gate.acquire(timeout=min(max(timeout, 0.0), threading.TIMEOUT_MAX))
 
 
 class Signal:
     """Tells a background thread to look again or to stop. Safe from signal handlers and finalizers of any thread.
 
-    An `Event` is not: it holds a lock inside, which a handler may find held by the very thread that it interrupts.
-    Putting into a `SimpleQueue` is one uninterruptible step.
+    An `Event` is not: it holds a lock inside, which a handler may find held by the very thread that it interrupts. Nor
+    is a `SimpleQueue` fit for short waits: `get` with a timeout that has passed by the time it begins to wait may wait
+    for ever (CPython 3.11). Releasing a bare lock is one uninterruptible step.
     """
 
-    __slots__ = ("_queue",)
+    __slots__ = ("_gate",)
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[None] = SimpleQueue()
+        self._gate = threading.Lock()
+        self._gate.acquire()
 
     def set(self) -> None:
         """Wake the thread that waits, now or when it next does."""
-        self._queue.put(None)
+        with suppress(RuntimeError):  # it was set already
+            self._gate.release()
 
     def wait(self, timeout: float | None) -> bool:
         """Block until set, at most `timeout` seconds; the signal is taken back. True where it was set."""
-        try:
-            self._queue.get(timeout=timeout)
-        except Empty:
-            return False
-        while not self._queue.empty():
-            self._queue.get()
-        return True
+        return self._gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
