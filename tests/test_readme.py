@@ -9,7 +9,7 @@ import pytest
 
 import upbit_ws
 from tests.process import ROOT
-from upbit_ws import DataType, SimpleWebSocketClient, WebSocketConfig
+from upbit_ws import DataType, GlobalWebSocketManager, SimpleWebSocketClient, WebSocketConfig
 
 READMES = [ROOT / "README.md", ROOT / "README.ko.md"]
 COMMANDS = ['pip install ".[cli,sandbox]" && upbit-ws demo', 'pip install ".[test]" && pytest']
@@ -52,9 +52,16 @@ def test_every_method_error_and_preset_that_is_named_exists(readme: Path) -> Non
     names = set(re.findall(r"`(\w+(?:Error|Event|Config))\b", text))
 
     assert len(methods) > 10
-    assert [name for name in methods if not hasattr(SimpleWebSocketClient, name)] == []
+    owners = (SimpleWebSocketClient, GlobalWebSocketManager, upbit_ws)
+    assert [name for name in methods if not any(hasattr(owner, name) for owner in owners)] == []
     assert [name for name in presets if not hasattr(WebSocketConfig, name)] == []
     assert [name for name in names if not hasattr(upbit_ws, name)] == []
+
+
+def test_every_pull_method_is_named(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+
+    assert [name for name in dir(SimpleWebSocketClient) if name.startswith("get_") and f"`{name}" not in text] == []
 
 
 def test_the_candle_units_are_those_of_the_table(readme: Path) -> None:
