@@ -85,6 +85,18 @@ def test_C5_a_policy_that_refuses_us_twice_is_not_asked_again_soon(rig: Rig, rec
     record("C5", figure=f"second attempt at once, the third after {delays[1]:.0f} s, state ERROR")
 
 
+def test_C5_with_keys_the_second_attempt_has_a_token_of_its_own(rig: Rig, record: Record) -> None:
+    server = rig.serve(closing(1008))
+    subject = rig.connect(server, ["myAsset"], ())
+    second = subject.await_event(BackingOff, 2)
+    assert second.delay >= 30.0
+    wait_until(lambda: subject.status.state is ConnectionState.ERROR, "the state ERROR")
+    asked = [talk.requests[0] for talk in server.conversations if talk.requests]
+    tokens = [request.headers["authorization"] for request in asked if request.path == "/websocket/v1/private"]
+    assert len(tokens) == len(set(tokens)) == 2
+    record("C5", figure=f"second attempt at once with a new token, the third after {second.delay:.0f} s, state ERROR")
+
+
 def test_C6_a_request_that_is_too_big_is_not_sent_for_ever(rig: Rig, record: Record) -> None:
     """No splitting: a further request replaces the first at the exchange, so half a set would be all there is."""
     subject, delays = delays_after(rig, 1009, attempts=5)

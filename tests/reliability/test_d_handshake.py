@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import resource
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.reliability.payloads import ticker
 from tests.reliability.rig import Rig, wait_until
-from tests.reliability.scripts import Script, attend, good, greet, then
+from tests.reliability.scripts import Script, attend, good, greet, then, until
 from upbit_ws import GlobalWebSocketManager, InvalidArgumentError, SimpleWebSocketClient, WebSocketConfig
 from upbit_ws.config import ConnectionConfig
 from upbit_ws.exceptions import AuthenticationError, ConnectTimeoutError, HandshakeError
@@ -288,9 +289,15 @@ def test_D12_headers_of_all_kinds(rig: Rig, record: Record, lines: tuple[str, ..
 
 def test_D13_a_cookie_is_neither_kept_nor_sent(rig: Rig, record: Record) -> None:
     cookie = {"Set-Cookie": "session=stolen; Domain=127.0.0.1; Path=/"}
-    first = then(lambda talk: greet(talk, ticker(1), headers=cookie), Conversation.end)
+    lost = threading.Event()
+    first = then(lambda talk: greet(talk, ticker(1), headers=cookie), lambda talk: until(talk, lost))
     server = rig.serve(first, good(ticker(2)))
     subject = rig.connect(server)
+    subject.await_price(1.0)
+    session = subject.manager._connections.all()[0]._session
+    assert session is not None
+    assert "set-cookie" not in session.transport.response_headers
+    lost.set()
     subject.await_price(2.0)
     assert "cookie" not in server.conversation(1).requests[0].headers
     assert not any("stolen" in line for line in rig.invariants.log)

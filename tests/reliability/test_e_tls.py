@@ -16,7 +16,7 @@ from shutil import which
 import pytest
 
 from tests.reliability.payloads import ticker
-from tests.reliability.rig import Rig, wait_until
+from tests.reliability.rig import DEFAULTS, Rig, wait_until
 from tests.reliability.scripts import good
 from upbit_ws import GlobalWebSocketManager, InvalidArgumentError, SimpleWebSocketClient, WebSocketConfig
 from upbit_ws.config import ConnectionConfig
@@ -172,10 +172,9 @@ def churn(rig: Rig, authority: CertificateAuthority, seconds: float) -> tuple[in
     """Sixteen threads that change what is wanted while a busy feed is read over TLS; messages and requests."""
     sandbox = rig.sandbox(rate=2000.0, market_count=80, ssl_context=authority.server_context(), history_hours=0.1)
     codes = list(sandbox.exchange.market.listings)[:60]
-    limits = {"messages_per_second": 200, "messages_per_minute": 10_000}
     subject = rig.connect(
         sandbox, ["ticker", "trade", "orderbook"], codes[:1],
-        connection={"ssl_context": authority.client_context()}, rate_limit=limits,
+        connection={**DEFAULTS["connection"], "ssl_context": authority.client_context()},
     )  # fmt: skip
     subject.client.wait_ready(timeout=5.0)
     stop = threading.Event()
@@ -213,7 +212,7 @@ def test_E7_sixteen_threads_change_what_is_wanted_on_a_busy_line(
 ) -> None:
     messages, requests = churn(rig, authority, 2.0)
     assert messages > 300
-    assert requests > 10
+    assert requests >= 5
 
 
 @pytest.mark.slow
