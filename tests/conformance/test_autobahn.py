@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,7 @@ _verdicts: list[Verdict] = []
 def verdicts() -> list[Verdict]:
     """One run for all tests of this module."""
     if not _verdicts:
+        faulthandler.cancel_dump_traceback_later()  # it is going to take minutes, and that is no hang
         _verdicts.extend(run_parts())
     return _verdicts
 
