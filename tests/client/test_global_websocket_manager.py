@@ -29,7 +29,7 @@ from upbit_ws import (
     get_global_websocket_manager,
 )
 from upbit_ws.exceptions import StaleDataError
-from upbit_ws.sandbox import Sandbox
+from upbit_ws.sandbox import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, Sandbox
 from upbit_ws.testing import Conversation, FaultProxy, ScriptedServer
 from upbit_ws.types import ConnectionState, GlobalManagerState
 
@@ -525,3 +525,29 @@ def test_in_a_forked_child_the_sdk_says_so_and_the_parent_keeps_its_connection(
     assert child == "ForkedProcessError ForkedProcessError alive"
     assert parent == "1 True 0"
     assert float(price) > 0
+
+
+def test_refused_keys_put_the_manager_in_error_and_the_other_data_goes_on(
+    exchange: Sandbox, make_manager: MakeManager
+) -> None:
+    manager = make_manager(exchange.url, auth={"access_key": "nobody", "secret_key": "knows"})
+    with SimpleWebSocketClient("error", manager=manager) as client:
+        client.register_interest([DataType.TICKER], ["KRW-BTC"])
+        client.get_price("KRW-BTC")
+        before = manager.state
+        client.register_interest([DataType.MY_ASSET])
+        wait_until(lambda: manager.state is GlobalManagerState.ERROR, "the state ERROR")
+
+        assert before is GlobalManagerState.ACTIVE
+        assert client.get_price("KRW-BTC", max_age=60) > 0
+    manager.close()
+    assert manager.state is GlobalManagerState.CLOSED
+
+
+def test_the_thread_of_the_account_is_among_the_background_tasks(exchange: Sandbox, make_manager: MakeManager) -> None:
+    manager = make_manager(exchange.url, auth={"access_key": SANDBOX_ACCESS_KEY, "secret_key": SANDBOX_SECRET_KEY})
+    with SimpleWebSocketClient("account", manager=manager) as client:
+        client.register_interest([DataType.MY_ASSET])
+        client.get_my_assets()
+
+        assert manager.background_tasks["upbit-ws-account"]

@@ -382,7 +382,7 @@ class GlobalWebSocketManager(ManagerReports):
                 pool=self.pool,
                 connections=self._connections,
                 push=self._push,
-                state=lambda: self._state,
+                state=lambda: self.state,
                 components=lambda: len(self._components),
                 background_tasks=lambda: self.background_tasks,
             )

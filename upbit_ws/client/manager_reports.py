@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 
+from upbit_ws.client.account_side import AccountSide
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation
 from upbit_ws.client.push import PushSide
@@ -12,6 +13,7 @@ from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.runtime.connections import Connections
 from upbit_ws.runtime.monitors import Monitor
+from upbit_ws.runtime.recovery import Recovery
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.gap_ledger import GapLedger
 from upbit_ws.shared.pool_reading import RejectedPayload
@@ -43,12 +45,15 @@ class ManagerReports:
     _observation: Observation
     _events: deque[ConnectionEvent]
     _gaps: GapLedger
+    _recovery: Recovery
+    _account: AccountSide
     _markets: Markets
 
     @property
     def state(self) -> GlobalManagerState:
-        """What the manager as a whole is doing."""
-        return self._state
+        """What the manager as a whole is doing. ERROR: a connection hardly comes back before somebody acts (keys)."""
+        is_stuck = any(client.state is ConnectionState.ERROR for client in self._connections.all())
+        return GlobalManagerState.ERROR if is_stuck and self._state is GlobalManagerState.ACTIVE else self._state
 
     @property
     def is_over(self) -> bool:
@@ -66,6 +71,7 @@ class ManagerReports:
         """The names of the background threads, and whether each runs."""
         threads = [client.thread for client in self._connections.all()]
         threads += [monitor.thread for monitor in self._monitors.values()]
+        threads += [self._recovery.thread, self._account.reconciler.thread]
         tasks = {thread.name: thread.is_alive() for thread in threads if thread is not None}
         return tasks | {thread.name: thread.is_alive() for thread in self._push.workers.threads()}
 

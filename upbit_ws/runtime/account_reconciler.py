@@ -223,6 +223,10 @@ class AccountReconciler:
         except UpbitWebSocketError as error:
             self._failed(error)
             return
+        except Exception as error:  # a reply of another shape, or a bug: it must not end the comparing for good
+            logger.error("! orders and balances not reconciled: %r", error, exc_info=True)
+            self._failed(UpbitWebSocketError(repr(error)))
+            return
         self._failures = 0
         self.last_error = self.refusal = None
 

@@ -184,8 +184,11 @@ class Recovery:
                 rows, reason = self._fetch(job, rest)
             except ClientClosedError:
                 reason = "closed before it was fetched"
-            except (UpbitWebSocketError, KeyError, TypeError, ValueError) as error:
+            except UpbitWebSocketError as error:
                 reason = str(error) or repr(error)
+            except Exception as error:  # a reply of another shape, or a bug: this gap is reported, the next one filled
+                logger.error("! gap in %s not filled: %r", job.slot.key.symbol, error, exc_info=True)
+                reason = repr(error)
         taken = parts.pool.fill(job.slot, rows, parts.clock())
         if taken and job.slot.watchers:
             parts.deliver(taken)
