@@ -127,6 +127,20 @@ def _data_type(value: DataType | str) -> DataType:
     return DataType.parse(value)
 
 
+def _flag(_record: object, attribute: Any, value: object) -> None:
+    if not isinstance(value, bool):
+        name = attribute.name
+        raise InvalidArgumentError(name, f"must be True or False, got {value!r}", f"{name}=True")
+
+
+def _options(value: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> tuple[tuple[str, Hashable], ...]:
+    try:
+        return freeze_options(value)
+    except (TypeError, ValueError):
+        problem = f"must be names and their values, got {value!r}"
+        raise InvalidArgumentError("options", problem, "options={'timeframe': '5m'}") from None
+
+
 def _codes(value: Iterable[str] | None) -> tuple[str, ...]:
     if value is None or (not isinstance(value, str) and value in ((), [])):
         return ()
@@ -152,9 +166,9 @@ class SubscriptionSpec:
     symbols: tuple[str, ...] = field(default=(), converter=_codes)
     units: int | None = field(default=None, converter=_units, kw_only=True)
     level: float | None = field(default=None, converter=_level, kw_only=True)
-    is_only_snapshot: bool = field(default=False, kw_only=True)
-    is_only_realtime: bool = field(default=False, kw_only=True)
-    options: tuple[tuple[str, Hashable], ...] = field(default=(), converter=freeze_options, kw_only=True)
+    is_only_snapshot: bool = field(default=False, validator=_flag, kw_only=True)
+    is_only_realtime: bool = field(default=False, validator=_flag, kw_only=True)
+    options: tuple[tuple[str, Hashable], ...] = field(default=(), converter=_options, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         name = self.data_type.wire_name

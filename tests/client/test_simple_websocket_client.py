@@ -336,6 +336,18 @@ def test_a_component_has_a_name(manager: GlobalWebSocketManager, name: Any) -> N
         SimpleWebSocketClient(name, manager=manager)
 
 
+@pytest.mark.parametrize("manager", [0, "manager", GlobalWebSocketManager])
+def test_a_manager_is_a_manager(manager: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^manager must be a GlobalWebSocketManager"):
+        SimpleWebSocketClient("component", manager=manager)
+
+
+@pytest.mark.parametrize("options", [{"categories": [[]]}, {"include_body": 1}])
+def test_wrong_options_of_announcements_are_refused(make_client: MakeClient, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError, match=next(iter(options))):
+        make_client("wrong").register_interest([DataType.ANNOUNCEMENT], **options)
+
+
 def test_a_manager_and_a_configuration_exclude_each_other(manager: GlobalWebSocketManager) -> None:
     with pytest.raises(InvalidArgumentError, match="config"):
         SimpleWebSocketClient("both", manager=manager, config=manager.config)

@@ -9,7 +9,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -327,7 +327,18 @@ def test_decorators_leave_the_function_what_it_is(exchange: Sandbox, proxy: WebS
         (lambda proxy: proxy.subscribe_indicator([BTC], print, timeframe=5, indicators=[{}]), "timeframe .* write"),
         (lambda proxy: proxy.subscribe_indicator([BTC], print, timeframe="5m", indicators=[]), "at least one"),
         (lambda proxy: proxy.subscribe_indicator_signal([BTC], print, timeframe="5m", indicators=[RSI]), "trigger"),
+        (lambda proxy: proxy.subscribe_indicator([BTC], print, timeframe="5m", indicators=None), "^indicators must be"),
+        (lambda proxy: proxy.subscribe_indicator_signal([BTC], print, timeframe="5m", indicators=5), "^indicators must"),
+        (lambda proxy: proxy.subscribe_ticker([BTC], print, is_only_snapshot="no"), "^is_only_snapshot must be True"),
+        (lambda proxy: proxy.subscribe_ticker([BTC], print, isOnlyRealtime=None), "^is_only_realtime must be True"),
+        (lambda proxy: proxy.subscribe_ticker([BTC], Coroutine()), "coroutine function"),
         (lambda proxy: proxy.subscribe("ticker", print), "SubscriptionSpec"),
+        (lambda proxy: proxy.subscribe(SubscriptionSpec("ticker", [BTC]), print, options=5), "^options must be"),
+        (lambda proxy: proxy.subscribe(SubscriptionSpec("ticker", [BTC]), print, options=""), "^options must be"),
+        (lambda proxy: proxy.subscribe(SubscriptionSpec("ticker", [BTC], options=5), print), "^options must be"),
+        (lambda proxy: proxy.subscribe(SubscriptionSpec("ticker", [BTC], options=["x"]), print), "^options must be"),
+        (lambda proxy: proxy.unsubscribe(["bot#1"]), "^subscription_id must be"),
+        (lambda proxy: proxy.unsubscribe(None), "^subscription_id must be"),
         (lambda proxy: proxy.on_connection_event(None), "callback=print"),
         (lambda proxy: proxy.on_ticker("BTC"), "'KRW-BTC'"),
     ],
@@ -342,6 +353,13 @@ def test_a_wrong_argument_says_what_to_write_and_subscribes_nothing(
 
 async def coroutine(_: Any) -> None:
     """Nobody awaits it."""
+
+
+class Coroutine:
+    """An object that is called like a coroutine function."""
+
+    async def __call__(self, _: Any) -> None:
+        """Nobody awaits it."""
 
 
 def print_nothing(_: Any) -> None:
@@ -464,6 +482,23 @@ def test_the_exchange_lists_what_is_subscribed(
     assert manager.get_connection_metrics()[0].requests_sent == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"endpoint": "pubic"}, "^endpoint must be"),
+        ({"endpoint": []}, "^endpoint must be"),
+        ({"timeout": "5"}, "^timeout must be"),
+        ({"timeout": float("nan")}, "^timeout must be"),
+        ({"timeout": None}, "^timeout must be"),
+    ],
+)
+def test_a_wrong_question_for_the_list_is_refused(
+    manager: GlobalWebSocketManager, arguments: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=says):
+        manager.list_subscriptions(**arguments)
+
+
 # -- life -------------------------------------------------------------------------------------------------------------
 
 
@@ -573,6 +608,8 @@ def test_a_name_is_a_name_and_the_configuration_belongs_to_the_manager(manager: 
         WebSocketClientProxy("", manager=manager)
     with pytest.raises(InvalidArgumentError, match="only manager"):
         WebSocketClientProxy("bot", manager=manager, config=manager.config)
+    with pytest.raises(InvalidArgumentError, match=r"^manager must be a GlobalWebSocketManager"):
+        WebSocketClientProxy("bot", manager=cast("GlobalWebSocketManager", 0))
 
 
 def test_without_a_manager_it_takes_the_one_of_the_process(exchange: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from tests.client.conftest import wait_until
+from upbit_ws.runtime import monitors
 from upbit_ws.runtime.monitors import Monitor
+from upbit_ws.runtime.threads import spawn
 
 
 def test_the_work_is_done_every_interval_until_it_is_stopped() -> None:
@@ -25,6 +30,42 @@ def test_the_work_is_done_every_interval_until_it_is_stopped() -> None:
     assert monitor.thread is not None
     monitor.thread.join(1.0)
     assert not monitor.is_alive
+
+
+def test_threads_that_start_it_at_once_start_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, names = threading.Barrier(2), []
+
+    def slow_spawn(name: str, run: Callable[[], None], **options: Any) -> threading.Thread:
+        names.append(name)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # the other one is here as well, or never comes
+        return spawn(name, run, **options)
+
+    monkeypatch.setattr(monitors, "spawn", slow_spawn)
+    monitor = Monitor("upbit-ws-test-monitor", 3600.0, lambda: None)
+    starters = [threading.Thread(target=monitor.start) for _ in range(2)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join(5.0)
+    monitor.stop()
+
+    assert names == ["upbit-ws-test-monitor"]
+
+
+def test_a_monitor_for_which_there_was_no_thread_may_be_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more_threads(*_: object, **__: object) -> threading.Thread:
+        raise RuntimeError("can't start new thread")
+
+    monitor = Monitor("upbit-ws-test-monitor", 3600.0, lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(monitors, "spawn", no_more_threads)
+        with pytest.raises(RuntimeError):
+            monitor.start()
+    monitor.start()
+
+    assert monitor.is_alive
+    monitor.stop()
 
 
 def test_a_long_interval_ends_at_once() -> None:

@@ -38,14 +38,14 @@ def announcement_options(categories: Iterable[str] | None, include_body: bool | 
 def _categories(categories: Iterable[str]) -> tuple[str, ...]:
     if isinstance(categories, (str, bytes)) or not isinstance(categories, Iterable):
         raise InvalidArgumentError("categories", f"must be a list, got {categories!r}", "categories=['maintenance']")
-    chosen = tuple(dict.fromkeys(categories))
-    unknown = [category for category in chosen if category not in _CATEGORIES]
-    if unknown or not chosen:
+    given = list(categories)
+    unknown = [category for category in given if category not in _CATEGORIES]
+    if unknown or not given:
         names = ", ".join(_CATEGORIES)
         raise InvalidArgumentError(
-            "categories", f"must be some of {names}, got {list(chosen)!r}", "categories=['maintenance']"
+            "categories", f"must be some of {names}, got {given!r}", "categories=['maintenance']"
         )
-    return chosen
+    return tuple(dict.fromkeys(given))
 
 
 def check_indicator_symbols(symbols: Sequence[str]) -> None:

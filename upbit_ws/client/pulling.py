@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 __all__ = ["Puller", "check_code", "check_limit", "check_seconds"]
 
 
-def check_seconds(argument: str, value: float | None) -> None:
-    """Refuse what is no number of seconds."""
-    if value is None:
+def check_seconds(argument: str, value: float | None, *, optional: bool = True) -> None:
+    """Refuse what is no number of seconds, nor None where that is taken for one."""
+    if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    if not _is_seconds(value):
         raise InvalidArgumentError(
             argument, f"must be a number of seconds, 0 or more, got {value!r}", f"{argument}=5.0"
         )
+
+
+def _is_seconds(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return float(value) >= 0
+    except OverflowError:  # a whole number beyond all numbers that a clock can be added to
+        return False
 
 
 def check_limit(limit: int | None) -> None:

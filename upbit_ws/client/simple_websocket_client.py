@@ -10,7 +10,11 @@ from attrs import evolve
 
 from upbit_ws.client.account_options import announcement_options, refuse_stray_options, variants_for
 from upbit_ws.client.account_pulls import AccountPulls
-from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
+from upbit_ws.client.global_websocket_manager import (
+    GlobalWebSocketManager,
+    checked_manager,
+    get_global_websocket_manager,
+)
 from upbit_ws.client.interests import Interest, Interests
 from upbit_ws.client.pulling import check_code, check_seconds
 from upbit_ws.client.updates import Updates
@@ -54,7 +58,8 @@ class SimpleWebSocketClient(AccountPulls):
             raise InvalidArgumentError("component_id", f"must be a name, got {component_id!r}", "component_id='my_bot'")
         if manager is not None and config is not None:
             raise InvalidArgumentError("config", "belongs to the manager when one is given", "only manager=...")
-        super().__init__(component_id, manager if manager is not None else get_global_websocket_manager(config))
+        shared = checked_manager(manager) if manager is not None else get_global_websocket_manager(config)
+        super().__init__(component_id, shared)
         #: Guards the replacement of the interests.
         self._lock = make_lock("client", 60)
         self._owner = self._manager.register_component(self)

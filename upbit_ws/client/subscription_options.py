@@ -47,7 +47,8 @@ def check_callback(callback: object, argument: str = "callback") -> None:
     """Refuse what cannot be called with an event, and coroutine functions, which would only make an object."""
     if not callable(callback):
         raise InvalidArgumentError(argument, f"must be a function of one event, got {callback!r}", f"{argument}=print")
-    if inspect.iscoroutinefunction(callback):
+    # Also an object whose class has an `async def __call__`.
+    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(type(callback).__call__):
         name = getattr(callback, "__name__", argument)
         raise InvalidArgumentError(
             argument, f"{name} is a coroutine function, nobody awaits it here", f"def {name}(event)"

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
+from upbit_ws.client.global_websocket_manager import (
+    GlobalWebSocketManager,
+    checked_manager,
+    get_global_websocket_manager,
+)
 from upbit_ws.client.push import Member
 from upbit_ws.client.subscription_options import CallbackOptions, check_callback, check_spec, read_options
 from upbit_ws.exceptions import ClientClosedError, InvalidArgumentError
@@ -63,7 +67,7 @@ class WebSocketClientProxy:
             raise InvalidArgumentError("component_id", f"must be a name, got {component_id!r}", "component_id='my_bot'")
         if manager is not None and config is not None:
             raise InvalidArgumentError("config", "belongs to the manager when one is given", "only manager=...")
-        self._manager = manager if manager is not None else get_global_websocket_manager(config)
+        self._manager = checked_manager(manager) if manager is not None else get_global_websocket_manager(config)
         self.component_id = component_id
         self._is_closed = False
         self._token = self._manager.register_component(self)
@@ -161,7 +165,7 @@ class WebSocketClientProxy:
             indicators: What to compute: ``[{"type": "rsi", "params": {"period": 14}}]`` (Upbit: websocket-indicator
             page). options: See the class.
         """
-        own = {"timeframe": timeframe, "indicators": list(indicators)}
+        own = {"timeframe": timeframe, "indicators": _listed(indicators)}
         return self._subscribe(DataType.INDICATOR, symbols, callback, {**options, **own})
 
     def subscribe_indicator_signal(
@@ -177,7 +181,7 @@ class WebSocketClientProxy:
 
         As `subscribe_indicator`, and each indicator has a ``trigger`` and, where that takes any, ``event_params``.
         """
-        own = {"timeframe": timeframe, "indicators": list(indicators)}
+        own = {"timeframe": timeframe, "indicators": _listed(indicators)}
         return self._subscribe(DataType.INDICATOR_SIGNAL, symbols, callback, {**options, **own})
 
     # -- any ----------------------------------------------------------------------------------------------------------
@@ -187,6 +191,9 @@ class WebSocketClientProxy:
         self._check_open()
         check_callback(callback)
         check_spec(spec)
+        if options is not None and not isinstance(options, CallbackOptions):
+            problem = f"must be CallbackOptions, got {options!r}"
+            raise InvalidArgumentError("options", problem, "options=CallbackOptions(mailbox_size=1000)")
         return self._manager.subscribe(self._member, spec, callback, options or CallbackOptions())
 
     def unsubscribe(self, subscription_id: str) -> bool:
@@ -194,6 +201,9 @@ class WebSocketClientProxy:
 
         False where it had ended before.
         """
+        if not isinstance(subscription_id, str):
+            problem = f"must be what `subscribe_*` returned, got {subscription_id!r}"
+            raise InvalidArgumentError("subscription_id", problem, "subscription_id=proxy.subscriptions[0]")
         return self._manager.unsubscribe(subscription_id)
 
     def unsubscribe_all(self) -> None:
@@ -298,3 +308,8 @@ class WebSocketClientProxy:
             return callback
 
         return register
+
+
+def _listed(indicators: object) -> object:
+    """All of them at once, where it is an iterator; what is no iterable stays as it is, to be refused."""
+    return list(indicators) if isinstance(indicators, Iterable) and not isinstance(indicators, Mapping) else indicators

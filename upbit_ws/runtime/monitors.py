@@ -30,6 +30,8 @@ class Monitor:
         self._signal = Signal()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
+        #: Whoever takes it out starts the thread; without a lock, because some start it under one of their own.
+        self._unstarted = [True]
         #: How often the work ran, and the last error that escaped it.
         self.runs = 0
         self.last_error: BaseException | None = None
@@ -49,10 +51,19 @@ class Monitor:
 
     def start(self, *, at_once: bool = False) -> None:
         """Begin; the first run comes after one interval, or now."""
-        if self._thread is None and not self._is_stopping:
-            if at_once:
-                self._signal.set()
+        if self._is_stopping:
+            return
+        try:
+            self._unstarted.pop()
+        except IndexError:  # started before, or just now by another thread
+            return
+        if at_once:
+            self._signal.set()
+        try:
             self._thread = spawn(self.name, self._run, on_crash=self._crashed)
+        except RuntimeError:  # the system has no more threads: the next one to ask may have better luck
+            self._unstarted.append(True)
+            raise
 
     def kick(self) -> None:
         """Run the work now instead of at the end of the interval."""
