@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.account_rig import wait_until
 from tests.process import ROOT, PythonRunner
+from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY
 
 if TYPE_CHECKING:
     from upbit_ws.sandbox import Sandbox
@@ -59,6 +61,80 @@ EXPECTED = {
 }
 
 
+# What happens at the exchange while an account's example runs, and what it prints then.
+ACCOUNT = {
+    "announcements.py": [
+        r"listening",
+        r"!! 20\d\d-\d\d-\d\dT[\d:]+\+09:00 Server check \(https://.*\)",
+        r"   From midnight on\.",
+    ],
+    "indicator_signal.py": [
+        r"refused: params of rsi must be period of 7, 9, 14, 21, 25, got \{'period': 8\}.*",
+        r"listening",
+        r"KRW-(BTC|ETH) price_cross_(above|below) of the 5m average, which is [\d,]+",
+    ],
+    "orders.py": [
+        r"KRW: 100000000 available, 0 locked",
+        r"0 orders are open",
+        r"KRW-BTC BID wait, filled so far 0",
+        r"KRW-BTC filled 0\.\d+ at \d+, order price 1000000",
+        r"KRW-BTC BID (done|cancel), filled so far 0\.\d+",
+    ],
+}
+
+
+def happen(name: str, sandbox: Sandbox) -> None:
+    if name == "orders.py":
+        sandbox.exchange.place_order("KRW-BTC", "BID", price=1_000_000)
+    elif name == "announcements.py":
+        sandbox.exchange.announce("Competition", category="event")
+        sandbox.exchange.announce("Server check", category="maintenance", body="From midnight on.")
+    else:
+        for _ in range(24):
+            sandbox.exchange.advance(300.0)
+
+
+@pytest.mark.parametrize("name", sorted(ACCOUNT))
+def test_an_example_of_the_account_prints_what_happens(
+    name: str, calm_sandbox: Sandbox, run_python: PythonRunner
+) -> None:
+    keys = {"UPBIT_ACCESS_KEY": SANDBOX_ACCESS_KEY, "UPBIT_SECRET_KEY": SANDBOX_SECRET_KEY}
+    running = run_python.start([f"examples/{name}", "3"], UPBIT_BASE_URL=calm_sandbox.url, **keys)
+    assert running.stdout is not None
+    printed = ""
+    while not re.search("^(listening|.* orders are open)$", printed, re.MULTILINE):
+        line = running.stdout.readline()
+        assert line, running.communicate()[1]
+        printed += line
+    wait_until(lambda: any(len(log.requests) >= 2 for log in calm_sandbox.connection_logs), "a request", 20.0)
+    happen(name, calm_sandbox)
+    rest, errors = running.communicate(timeout=30)
+    printed += rest
+
+    assert (errors, running.returncode) == ("", 0)
+    lines = iter(printed.splitlines())
+    for pattern in ACCOUNT[name]:
+        assert any(re.fullmatch(pattern, line) for line in lines), f"no line like {pattern!r} in\n{printed}"
+    assert SANDBOX_ACCESS_KEY not in printed
+    assert "Competition" not in printed
+
+
+@pytest.mark.parametrize("name", sorted(ACCOUNT))
+def test_an_example_of_the_account_says_what_to_do_without_keys(
+    name: str, calm_sandbox: Sandbox, run_python: PythonRunner
+) -> None:
+    done = run_python([f"examples/{name}", "0"], UPBIT_BASE_URL=calm_sandbox.url)
+
+    assert done.returncode == 1
+    assert "AuthConfig(access_key=..., secret_key=...)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def calm_sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return make_sandbox(rate=5.0, markets=("KRW-BTC", "KRW-ETH"), history_hours=2.0)
+
+
 @pytest.fixture
 def busy_sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
     return make_sandbox(rate=400.0, markets=("KRW-BTC", "KRW-ETH", "KRW-XRP"))
@@ -75,7 +151,7 @@ def test_an_example_prints_what_it_promises(name: str, busy_sandbox: Sandbox, ru
 
 
 def test_no_example_is_left_out() -> None:
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} == set(EXPECTED)
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == EXPECTED.keys() | ACCOUNT.keys()
 
 
 def test_the_book_of_the_quick_start_is_sorted_and_uncrossed(busy_sandbox: Sandbox, run_python: PythonRunner) -> None:

@@ -298,6 +298,8 @@ class PushSide:
             if (
                 slot is not None
                 and current is not None
+                # An old fill or announcement is no state that somebody who comes later has to be told.
+                and key.data_type.has_snapshot
                 and subscriber.subscription.parts.snapshot
                 and pool.is_live(slot)
             ):

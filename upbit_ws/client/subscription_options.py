@@ -142,7 +142,12 @@ def check_spec(spec: SubscriptionSpec) -> None:
 
 def parts_of(spec: SubscriptionSpec) -> Parts:
     """Which parts of its streams a subscription wants."""
-    return Parts(snapshot=not spec.is_only_realtime, realtime=not spec.is_only_snapshot)
+    categories: Any = dict(spec.options).get("categories")
+    return Parts(
+        snapshot=not spec.is_only_realtime,
+        realtime=not spec.is_only_snapshot,
+        categories=None if categories is None else frozenset(categories),
+    )
 
 
 def keys_of(spec: SubscriptionSpec, expand: Callable[[str], Iterable[str]]) -> frozenset[StreamKey]:

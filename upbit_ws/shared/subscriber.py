@@ -72,11 +72,13 @@ class Parts:
 
     snapshot: bool = True
     realtime: bool = True
+    categories: frozenset[str] | None = None
+    """Of announcements; None for all."""
 
     @property
     def is_everything(self) -> bool:
         """Whether there is nothing to sort out."""
-        return self.snapshot and self.realtime
+        return self.snapshot and self.realtime and self.categories is None
 
 
 @frozen(kw_only=True)
@@ -145,6 +147,8 @@ class Subscriber:
         return self.mailbox.admit({delivery.key: delivery for delivery in present}, now)
 
     def _wants(self, delivery: Delivery, parts: Parts) -> bool:
+        if parts.categories is not None and getattr(delivery.event(), "category", None) not in parts.categories:
+            return False
         if not delivery.is_snapshot:
             return parts.realtime
         if parts.realtime:
