@@ -163,7 +163,8 @@ class WebSocketClientProxy:
             callback: Called with each event.
             timeframe: Unit of the candles: ``"5m"``, ``"60m"``, ``"1d"``, ...
             indicators: What to compute: ``[{"type": "rsi", "params": {"period": 14}}]`` (Upbit: websocket-indicator
-            page). options: See the class.
+                page).
+            options: See the class.
         """
         own = {"timeframe": timeframe, "indicators": _listed(indicators)}
         return self._subscribe(DataType.INDICATOR, symbols, callback, {**options, **own})
@@ -197,7 +198,7 @@ class WebSocketClientProxy:
         return self._manager.subscribe(self._member, spec, callback, options or CallbackOptions())
 
     def unsubscribe(self, subscription_id: str) -> bool:
-        """End a subscription, or a listener of connection events. No call begins after this; one under way goes on.
+        """End a subscription. No call begins after this; one under way goes on.
 
         False where it had ended before.
         """
@@ -241,7 +242,8 @@ class WebSocketClientProxy:
         """Call `callback` with each event in the life of the connections: `Connected`, `BackingOff`, `SlowConsumer`,
         ...
 
-        They have a thread of their own and never wait behind data. A plain call or a decorator.
+        They have a thread of their own and never wait behind data. A plain call or a decorator. It ends with the proxy,
+        and with the object of a bound method.
         """
         self._check_open()
         check_callback(callback)
