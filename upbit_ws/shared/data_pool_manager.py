@@ -252,6 +252,9 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             self._ingest_unmatched(unmatched, stamp, result)
             fired = []
             with self._lock:
+                if not self._epochs.is_current(endpoint, epoch):
+                    self._stale += sum(1 for _ in remaining)
+                    return result
                 unmatched = self._file_locked(remaining, stamp, result, fired)
 
     def _still_counting_locked(self, messages: list[bytes], epoch: int) -> list[bytes]:
