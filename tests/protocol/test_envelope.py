@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.payloads import candle, orderbook, ticker, trade
-from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, parse_elements, predicted_head, split_list
+from upbit_ws.protocol.envelope import (
+    HEAD_SCAN_FROM,
+    START_LENGTH,
+    parse_elements,
+    predicted_head,
+    split_list,
+    tells_apart,
+)
 from upbit_ws.types import DataType, WireFormat
 
 _WRITERS = {
@@ -41,6 +48,30 @@ def test_heads_of_all_candle_units_end_behind_the_third_key(data_type: DataType)
         payload = head + b'"2026-01-01T00:00:00"}'
 
         assert payload[: payload.find(b'":', HEAD_SCAN_FROM) + 2] == head
+
+
+@given(st.lists(st.from_regex(r"(KRW|BTC|USDT)-[A-Z0-9]{1,14}", fullmatch=True), min_size=2, max_size=30, unique=True))
+def test_where_the_first_bytes_tell_payloads_apart_no_two_begin_alike(codes: list[str]) -> None:
+    heads = [
+        (prefix + predicted_head(data_type, code, simple=is_simple), code)
+        for data_type in _WRITERS
+        for code in codes
+        for is_simple in (False, True)
+        for prefix in (b"", b"[")
+    ]
+
+    starts = [head[:START_LENGTH] for head, code in heads if tells_apart(head, code)]
+
+    assert len(set(starts)) == len(starts)
+
+
+def test_the_first_bytes_of_usual_payloads_tell_them_apart() -> None:
+    for data_type in _WRITERS:
+        assert tells_apart(predicted_head(data_type, "KRW-BTC", simple=False), "KRW-BTC")
+    assert not tells_apart(predicted_head(DataType.TRADE, "KRW-BTC", simple=True), "KRW-BTC")
+    assert not tells_apart(
+        predicted_head(DataType.TICKER, "USDT-VERYVERYLONGCOIN", simple=False), "USDT-VERYVERYLONGCOIN"
+    )
 
 
 def test_an_object_is_one_element() -> None:

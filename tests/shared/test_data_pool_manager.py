@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.payloads import SOME_TIME, candle, orderbook, ticker, trade
 from upbit_ws.events import CandleEvent, OrderbookEvent, TickerEvent, TradeEvent
+from upbit_ws.protocol.gap_filling import RecoveredRow
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.shared.data_pool_manager import DataPoolManager, Ingested
 from upbit_ws.types import DataType, Endpoint, StreamKey, WireFormat
@@ -412,6 +413,119 @@ def test_whether_an_epoch_is_current_is_looked_at_inside_the_lock(rig: Rig) -> N
 
     assert rig.price() == 1.0
     assert rig.pool.counters().stale == 1
+
+
+def test_the_rest_of_a_batch_is_dropped_when_its_epoch_ends_while_a_part_is_parsed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.send(ticker(at=1, price=1.0))
+    reject = rig.pool._reject
+
+    def meanwhile(*arguments: Any, **options: Any) -> None:
+        rig.pool.close_epoch(rig.epoch, 101.0)
+        reject(*arguments, **options)
+
+    monkeypatch.setattr(rig.pool, "_reject", meanwhile)
+    rig.send(ticker(at=2, price=2.0), b"nonsense", ticker(at=3, price=3.0), ticker(at=4, price=4.0))
+
+    assert rig.price() == 2.0
+    assert rig.pool.counters().stale == 2
+
+
+def test_while_two_connections_overlap_state_comes_from_the_newer_one_as_soon_as_it_has_it(rig: Rig) -> None:
+    rig.send(ticker(at=1, price=1.0))
+    old = rig.epoch
+    rig.epoch = rig.pool.open_epoch(PUBLIC, 101.0, replaces=old)
+
+    rig.send(ticker(at=2, price=2.0), epoch=old)
+    assert rig.price() == 2.0  # the newer one has said nothing yet
+    rig.send(ticker(at=3, price=3.0))
+    rig.send(ticker(at=4, price=4.0), epoch=old)
+
+    assert rig.price() == 3.0
+    assert rig.slot().current is not None
+    assert rig.pool.is_live(rig.slot())
+
+
+def test_what_the_newer_of_two_connections_skipped_is_waited_for_on_the_older_one(rig: Rig) -> None:
+    rig.send(trade(at=1, number=1))
+    rig.send(trade(at=2, number=2))
+    old = rig.epoch
+    rig.epoch = rig.pool.open_epoch(PUBLIC, 101.0, replaces=old)
+    assert rig.pool.is_settled(old)
+
+    assert rig.send(trade(at=5, number=5)).reopened == []
+    assert not rig.pool.is_settled(old)
+    rig.send(trade(at=3, number=3), trade(at=4, number=4), trade(at=5, number=5), epoch=old)
+
+    assert rig.pool.is_settled(old)
+    assert rig.pool.close_epoch(old, 102.0) == []
+    assert sorted(event.sequential_id for event in rig.pool.history(rig.slot(TRADE), None)) == [1, 2, 3, 4, 5]
+
+
+def test_what_the_older_connection_did_not_get_to_is_a_gap(rig: Rig) -> None:
+    rig.send(trade(at=1, number=1))
+    rig.send(trade(at=2, number=2))
+    old = rig.epoch
+    rig.epoch = rig.pool.open_epoch(PUBLIC, 101.0, replaces=old)
+    rig.send(trade(at=5, number=5))
+
+    ((slot, gap),) = rig.pool.close_epoch(old, 102.0)
+
+    assert slot is rig.slot(TRADE)
+    assert gap.epoch == old
+    assert rig.pool.is_settled(old)
+
+
+def test_after_a_cut_a_log_that_goes_on_elsewhere_has_a_gap(rig: Rig) -> None:
+    rig.send(trade(at=1, number=1))
+    rig.reconnect(101.0)
+
+    ((slot, gap),) = rig.send(trade(at=5, number=5)).reopened
+
+    assert slot is rig.slot(TRADE)
+    assert (gap.epoch, gap.identity) == (1, b"5")
+
+
+def test_what_is_filled_in_later_stands_in_its_place(rig: Rig) -> None:
+    rig.send(trade(at=1, number=1), trade(at=20, number=20))
+    rows = [
+        RecoveredRow(
+            trade(at=number, number=number, stream="RECOVERED"), b"%d" % (SOME_TIME + number), b"%d" % number, (0, 0)
+        )
+        for number in (*range(2, 4), 20)
+    ]
+
+    taken = rig.pool.fill(rig.slot(TRADE), rows, 200.0)
+
+    assert [orjson.loads(entry[0])["sequential_id"] for _, entry in taken] == [2, 3]
+    assert [event.sequential_id for event in rig.pool.history(rig.slot(TRADE), None)] == [1, 2, 3, 20]
+    assert rig.value(TRADE).sequential_id == 20
+    assert [event.sequential_id for event in rig.pool.arrivals(rig.slot(TRADE), 2)] == [2, 3]
+    assert rig.pool.fill(rig.slot(TRADE), rows, 201.0) == []
+
+
+def test_filling_in_many_makes_none_of_them_the_newest() -> None:
+    rig = Rig(history=100)
+    rig.send(trade(at=1, number=1), trade(at=90, number=90))
+    rows = [
+        RecoveredRow(trade(at=number, number=number), b"%d" % (SOME_TIME + number), b"%d" % number, (0, 0))
+        for number in range(2, 60)
+    ]
+
+    rig.pool.fill(rig.slot(TRADE), rows, 200.0)
+
+    assert rig.value(TRADE).sequential_id == 90
+
+
+def test_filling_in_wakes_who_waits(rig: Rig) -> None:
+    rig.send(trade(at=1, number=1), trade(at=9, number=9))
+    thread, woken = waiting(rig, TRADE)
+
+    rig.pool.fill(rig.slot(TRADE), [RecoveredRow(trade(at=5, number=5), b"%d" % (SOME_TIME + 5), b"5", (0, 0))], 200.0)
+
+    assert woken.wait(5.0)
+    thread.join()
 
 
 def test_a_value_is_vouched_for_as_of_the_last_sign_of_life(rig: Rig) -> None:
