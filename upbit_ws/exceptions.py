@@ -267,6 +267,10 @@ _ADVICE = {
 _OTHER_ADVICE = f"check the keys, their permissions and the addresses they allow, at {_KEYS_PAGE}"
 
 
+#: Names of the exchange that are about keys, wherever it uses them.
+KEY_ERRORS = frozenset(_ADVICE)
+
+
 class AuthenticationError(UpbitWebSocketError):
     """The exchange refused the keys, or there are none.
 

@@ -11,7 +11,13 @@ from attrs import evolve
 
 from upbit_ws.client.rest_clients import make_rest_client
 from upbit_ws.config import WebSocketConfig
-from upbit_ws.exceptions import AuthenticationError, InvalidArgumentError
+from upbit_ws.exceptions import (
+    KEY_ERRORS,
+    AuthenticationError,
+    InvalidArgumentError,
+    RequestRejectedError,
+    UpbitWebSocketError,
+)
 from upbit_ws.protocol.subscription_plan import INDICATOR_LIMIT
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
 from upbit_ws.runtime.account_reconciler import AccountReconciler
@@ -70,9 +76,15 @@ class AccountSide:
         """What is wanted of the private endpoint has changed."""
         self.reconciler.cover(self._subscriptions.asked(Endpoint.PRIVATE))
 
-    def refusals(self, connections: Connections, wants: Iterable[Want]) -> Mapping[StreamKey, AuthenticationError]:
-        """Which of these streams do not come because the exchange does not accept the keys."""
-        refused: dict[StreamKey, AuthenticationError] = {}
+    def refusals(
+        self, connections: Connections, wants: Iterable[Want], rejections: Mapping[StreamKey, RequestRejectedError]
+    ) -> Mapping[StreamKey, UpbitWebSocketError]:
+        """Which of these streams do not come because the exchange refuses them, or does not accept the keys."""
+        refused: dict[StreamKey, UpbitWebSocketError] = {
+            # A key may be good for one stream of a connection and not for another.
+            key: AuthenticationError(error.name, error.message) if error.name in KEY_ERRORS else error
+            for key, error in rejections.items()
+        }
         for want in wants:
             data_type = want.key.data_type
             if not data_type.needs_auth:

@@ -166,7 +166,7 @@ class GlobalWebSocketManager(ManagerReports):
         return token
 
     def unregister_component(self, token: int) -> None:
-        """A component was closed: what only it wanted is wanted no more.
+        """A component was closed: what only it wanted is wanted no more, and its pulls that wait notice.
 
         From a signal handler or a finalizer only its callbacks end at once, and the clean-up thread does the rest.
         """
@@ -177,6 +177,7 @@ class GlobalWebSocketManager(ManagerReports):
             return
         self._components.unregister(token)
         self._drop(token)
+        self.pool.wake_all()
 
     def set_wants(self, token: int, wants: Iterable[Want], patterns: Collection[str]) -> None:
         """A component wants exactly these streams from now on, and follows these patterns."""
@@ -232,6 +233,8 @@ class GlobalWebSocketManager(ManagerReports):
         gone = self._components.sweep()
         for token in gone:
             self._drop(token)
+        if gone:
+            self.pool.wake_all()
         self._observation.swept += len(gone)
         return len(gone) + self._push.sweep()
 
@@ -241,8 +244,8 @@ class GlobalWebSocketManager(ManagerReports):
             owner = self._owners.get(token)
         if owner is None:
             return {}
-        unauthorized = self._account.refusals(self._connections, self.subscriptions.wants_of(owner))
-        return {**self.subscriptions.rejections(owner), **unauthorized}
+        wants, rejections = self.subscriptions.wants_of(owner), self.subscriptions.rejections(owner)
+        return self._account.refusals(self._connections, wants, rejections)
 
     def list_subscriptions(self, endpoint: Endpoint = Endpoint.PUBLIC, *, timeout: float = 5.0) -> SubscriptionList:
         """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
