@@ -400,6 +400,30 @@ def test_closing_wakes_a_pull_that_waits(make_client: MakeClient) -> None:
     assert len(found) == 1
 
 
+def test_closing_in_the_middle_of_another_call_takes_no_lock_and_wakes_who_waits(
+    manager: GlobalWebSocketManager, make_client: MakeClient
+) -> None:
+    client, raised = make_client("interrupted", [TICKER]), []
+    client.wait_ready(timeout=5.0)
+
+    def pull() -> None:
+        try:
+            client.wait_for_update(TICKER, "KRW-BTC", timeout=30)
+        except ClientClosedError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    wait_until(lambda: bool(manager.pool._waiters), "the pull waits")
+
+    # As a signal handler or a finalizer would: below it, its own thread holds a lock of the SDK.
+    manager.pool.wait((), lambda: client.close() is None, 0.0)
+    thread.join(5.0)
+
+    assert not thread.is_alive()
+    assert len(raised) == 1
+
+
 # -- sharing ----------------------------------------------------------------------------------------------------------
 
 

@@ -317,7 +317,6 @@ class SimpleWebSocketClient(AccountPulls):
             return
         self._is_closed = True
         self._manager.unregister_component(self._owner)
-        self._manager.pool.wake_all()
 
     @property
     def is_closed(self) -> bool:
