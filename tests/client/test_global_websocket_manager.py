@@ -32,6 +32,7 @@ from upbit_ws.exceptions import StaleDataError
 from upbit_ws.sandbox import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, Sandbox
 from upbit_ws.testing import Conversation, FaultProxy, ScriptedServer
 from upbit_ws.types import ConnectionState, GlobalManagerState
+from upbit_ws.wire.rest import RestClient
 
 TICKER, TRADE = DataType.TICKER, DataType.TRADE
 AT_ONCE = 0.25  # seconds; what has nothing to wait for ends within, also on a busy machine
@@ -551,3 +552,18 @@ def test_the_thread_of_the_account_is_among_the_background_tasks(exchange: Sandb
         client.get_my_assets()
 
         assert manager.background_tasks["upbit-ws-account"]
+
+
+def test_a_pull_of_the_account_says_what_hinders_it(
+    exchange: Sandbox, make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such reply")
+
+    monkeypatch.setattr(RestClient, "signed_get", fail)
+    manager = make_manager(exchange.url, auth={"access_key": SANDBOX_ACCESS_KEY, "secret_key": SANDBOX_SECRET_KEY})
+    with SimpleWebSocketClient("account", manager=manager) as client:
+        client.register_interest([DataType.MY_ASSET])
+
+        with pytest.raises(DataTimeoutError, match=r"could not be fetched: .*no such reply"):
+            client.get_my_assets(timeout=1)

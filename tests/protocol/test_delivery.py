@@ -11,7 +11,7 @@ from upbit_ws.events import OrderbookEvent
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol import delivery as module
-from upbit_ws.protocol.delivery import Snapshot, announced, delivery_of, ready_made
+from upbit_ws.protocol.delivery import Snapshot, announced, delivery_of
 from upbit_ws.types import DataType, StreamKey
 
 TICKER = StreamKey(DataType.TICKER, "KRW-BTC")
@@ -69,7 +69,6 @@ def test_two_states_of_one_candle_have_one_identity_and_two_candles_have_two() -
     other = delivery_of(CANDLE, candle("KRW-BTC", "2025-11-23T00:01:00", 3), 0.0)
 
     assert first.identity == again.identity != other.identity
-    assert ready_made(first.event(), 0.0).identity == first.identity
 
 
 def test_a_trade_has_the_identity_of_its_stream() -> None:

@@ -182,7 +182,7 @@ class AccountPulls(MarketPulls):
         slots = self._selection.slots_of(data_type, symbols)
         account = self._manager.pool.account
         names = [slot.key.symbol for slot in slots] if data_type is DataType.MY_ORDER else [ASSETS]
-        self._puller.wait_until(slots, lambda: account.has_base(names), timeout)
+        self._puller.wait_until(slots, lambda: account.has_base(names), timeout, self._manager.why_no_account)
         self._check_account_age(slots, max_age)
         return slots
 

@@ -103,6 +103,11 @@ class ManagerReports:
         """The last payloads that could not be used, kept for diagnosis."""
         return self.pool.rejected()
 
+    def why_no_account(self) -> str | None:
+        """The same of orders and balances, where it is that they cannot be fetched."""
+        error = self._account.reconciler.last_error
+        return None if error is None else f"orders and balances could not be fetched: {error}"
+
     def why_nothing_came(self) -> str:
         """A clause for the error of a pull that waited in vain."""
         error = self._connections.last_error()

@@ -133,8 +133,12 @@ class Puller:
         slots: Sequence[Slot],
         is_there: Callable[[], bool],
         timeout: float | None,
+        why: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Block until `is_there()`, which is asked again when a thread is woken for one of these slots.
+
+        Args:
+            why: What hinders it, where that is something of its own.
 
         Raises:
             DataTimeoutError: not within `timeout` seconds (None as configured).
@@ -148,7 +152,7 @@ class Puller:
             left = deadline - self._clock()
             if left <= 0:
                 keys = tuple(slot.key for slot in slots)
-                raise DataTimeoutError(keys, timeout=seconds, reason=self._why_nothing_came())
+                raise DataTimeoutError(keys, timeout=seconds, reason=why() or self._why_nothing_came())
             self._pool.wait(slots, is_there, left)
 
     def wait_until_ready(self, slots: Sequence[Slot], deadline: float) -> list[Slot]:

@@ -11,7 +11,7 @@ from upbit_ws.events import Event, OrderbookEvent
 from upbit_ws.models import decode_event
 from upbit_ws.types import StreamKey, StreamType
 
-__all__ = ["Delivery", "Snapshot", "announced", "delivery_of", "ready_made"]
+__all__ = ["Delivery", "Snapshot", "announced", "delivery_of"]
 
 _SNAPSHOT = b'"SNAPSHOT"'
 _CANDLE_STARTS = (b'"candle_date_time_utc":"', b'"cdttmu":"')
@@ -93,15 +93,6 @@ def delivery_of(key: StreamKey, payload: bytes, received_at: float, kind: type[D
     delivery = kind(key, payload, received_at)
     if key.data_type.is_candle:
         delivery.identity = (key, _candle_start(payload))
-    return delivery
-
-
-def ready_made(event: Event, received_at: float) -> Delivery:
-    """A delivery of an event that was not on the wire in this form: recovered over REST, say."""
-    delivery = Delivery(event.key, b"", received_at)
-    delivery._event = event
-    if event.data_type.is_candle:
-        delivery.identity = (event.key, str(getattr(event, "candle_date_time_utc", "")).encode())
     return delivery
 
 
