@@ -620,7 +620,8 @@ def test_H14_invariants_hold_with_64_threads_at_a_tiny_switch_interval(make_mana
                     id_ = proxy.subscribe_trade([chance.choice(codes)], partial(_note, numbers))
                     threading.Event().wait(chance.uniform(0.0, 0.05))
                     proxy.unsubscribe(id_)
-                    orders_kept.append(numbers == sorted(set(numbers)))
+                    seen = numbers.copy()  # a call that is running at the end may still add to it
+                    orders_kept.append(seen == sorted(set(seen)))
         except BaseException as error:
             failures.append(error)
             raise
