@@ -12,7 +12,8 @@ import pytest
 
 from tests.reliability.catalogue import row_of
 from tests.reliability.invariants import Invariants
-from tests.reliability.recorder import VARIABLE, Recorder
+from tests.reliability.page import main as write_page
+from tests.reliability.recorder import RESULTS, VARIABLE, Recorder
 from tests.reliability.rig import Rig
 from upbit_ws.testing import CertificateAuthority
 
@@ -86,3 +87,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = os.environ.get(VARIABLE)
     if path:
         _recorder.write(Path(path))
+        if Path(path).resolve() == RESULTS:
+            write_page([])

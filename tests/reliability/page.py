@@ -1,6 +1,6 @@
 """`python -m tests.reliability.page`: make `docs/reliability.md` of the catalogue and of what the test runs recorded.
 
-`--check` writes nothing and says whether the page is what would be written.
+A recording run does it by itself. `--check` writes nothing and says whether the page is what would be written.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ __all__ = ["main", "page"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
+#: Row -> names of tests.
+Names = dict[str, list[str]]
+
 _HEAD = """\
 # Reliability
 
 What can go wrong between a program and the exchange has a row here, a test with the row's name, and the figure that the
-test measured last. This page is written by `python -m tests.reliability.page` from what the tests recorded, not by hand:
+test measured last. A run of the tests writes this page, nobody does by hand:
 
 ```
 RELIABILITY_RESULTS=tests/reliability/results.json pytest tests/reliability            # seconds
 RELIABILITY_RESULTS=tests/reliability/results.json pytest tests/reliability -m slow    # minutes; lost packets need root
-python -m tests.reliability.page
 ```
 
 The tests run the SDK itself against servers that follow a script to the byte, proxies with a bad network inside, the
@@ -54,20 +56,24 @@ These hold at the end of each row; the test fails otherwise.
 
 def page(results: Results) -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *_promises(results), *_sections(results), *_summary(results)]) + "\n"
+    names = _recorded(results)
+    return "\n".join([_HEAD, *_promises(names, results), *_sections(names, results), *_summary(names, results)]) + "\n"
 
 
-def _promises(results: Results) -> Iterator[str]:
+def _recorded(results: Results) -> Names:
+    """Row -> its tests that were run and still exist."""
+    return {row: [name for name in names if name in results] for row, names in tests_by_row().items()}
+
+
+def _promises(names: Names, results: Results) -> Iterator[str]:
     yield from ("## Promised", "", "| | what | promised | measured | tests |", "| --- | --- | --- | --- | --- |")
-    names = tests_by_row()
     for row in promises():
         figure, _ = _figure(names.get(row.id, ()), results)
         yield _line(row.id, row.title, row.expected, figure, _tests(names.get(row.id, ()), results))
     yield ""
 
 
-def _sections(results: Results) -> Iterator[str]:
-    names = tests_by_row()
+def _sections(names: Names, results: Results) -> Iterator[str]:
     for section, members in groupby(rows(), key=lambda row: row.section):
         yield from (f"## {section}", "", "| | fault | expected | measured | bound | tests |")
         yield "| --- | --- | --- | --- | --- | --- |"
@@ -85,7 +91,7 @@ def _row(row: Row, names: Iterable[str], results: Results) -> str:
 
 def _figure(names: Iterable[str], results: Results) -> tuple[str, str]:
     """The figure that was measured last, of all tests of a row."""
-    measured = [results[name] for name in names if results.get(name, {}).get("figure")]
+    measured = [results[name] for name in names if results[name]["figure"]]
     last = max(measured, key=lambda result: str(result["at"]), default={"figure": "", "bound": ""})
     return str(last["figure"]), str(last["bound"])
 
@@ -95,7 +101,7 @@ def _tests(names: Iterable[str], results: Results) -> str:
 
 
 def _mark(name: str, results: Results) -> str:
-    outcome = results.get(name, {}).get("outcome", "not run yet")
+    outcome = results[name]["outcome"]
     return "" if outcome == "passed" else f" ({outcome})"
 
 
@@ -103,12 +109,11 @@ def _line(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _summary(results: Results) -> Iterator[str]:
-    names = tests_by_row()
+def _summary(names: Names, results: Results) -> Iterator[str]:
     passed = [
         row
         for row in rows()
-        if (found := names.get(row.id)) and all(results.get(name, {}).get("outcome") == "passed" for name in found)
+        if (found := names.get(row.id)) and all(results[name]["outcome"] == "passed" for name in found)
     ]
     days = sorted({str(result["at"]) for result in results.values()})
     when = f", recorded on {days[-1]}" if days else ""

@@ -1,7 +1,6 @@
 """What a run of the tests has to say about each row: outcome and last measured figure, kept from run to run.
 
-`RELIABILITY_RESULTS=tests/reliability/results.json pytest tests/reliability` writes it; `python -m tests.reliability.page`
-makes `docs/reliability.md` of it.
+`RELIABILITY_RESULTS=tests/reliability/results.json pytest tests/reliability` writes it, and `docs/reliability.md` of it.
 """
 
 from __future__ import annotations

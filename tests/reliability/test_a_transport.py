@@ -323,9 +323,7 @@ def test_A23_no_descriptor_is_left_for_a_reconnect(rig: Rig, record: Record) -> 
             while True:
                 taken.append(os.dup(0))
         subject.await_event(BackingOff, 3)
-        begun, before = time.monotonic(), len(subject.events(Connecting))
-        subject.await_event(BackingOff, len(subject.events(BackingOff)) + 2)
-        attempts = (len(subject.events(Connecting)) - before) / (time.monotonic() - begun)
+        time.sleep(1.0)
     finally:
         for descriptor in taken:
             os.close(descriptor)
@@ -333,10 +331,11 @@ def test_A23_no_descriptor_is_left_for_a_reconnect(rig: Rig, record: Record) -> 
     subject.await_price(2.0)
     reasons = [event.reason for event in subject.events(BackingOff)]
     assert any("Too many open files" in reason for reason in reasons), reasons
+    dials = [event.at for event in subject.events(Connecting)]
+    densest = max(sum(at <= other < at + 1.0 for other in dials) for at in dials)
+    assert densest <= 5
     record(
-        "A23",
-        figure=f"{len(reasons)} failures reported, {attempts:.1f} attempts a second, then back",
-        bound="5 a second",
+        "A23", figure=f"{len(reasons)} failures reported, {densest} attempts in the densest second", bound="5 a second"
     )
 
 

@@ -77,7 +77,14 @@ def test_the_page_shows_figure_bound_and_test() -> None:
 
 
 def test_a_row_that_was_not_run_says_so() -> None:
-    assert next(line for line in page({}).splitlines() if line.startswith("| A1 |")).endswith("(not run yet) |")
+    assert next(line for line in page({}).splitlines() if line.startswith("| A1 |")).endswith("| none yet |")
+
+
+def test_a_failed_row_does_not_hide() -> None:
+    name = catalogue.tests_by_row()["A1"][0]
+    text = page({name: {"outcome": "failed", "figure": "", "bound": "", "at": "2026-01-01"}})
+    assert next(line for line in text.splitlines() if line.startswith("| A1 |")).endswith("` (failed) |")
+    assert "0 of 152 rows passed" in text
 
 
 def test_the_page_is_what_the_last_recorded_run_says() -> None:
