@@ -28,7 +28,7 @@ from upbit_ws import (
     WebSocketConfig,
     get_global_websocket_manager,
 )
-from upbit_ws.exceptions import StaleDataError
+from upbit_ws.exceptions import ForkedProcessError, StaleDataError
 from upbit_ws.sandbox import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, Sandbox
 from upbit_ws.testing import Conversation, FaultProxy, ScriptedServer
 from upbit_ws.types import ConnectionState, GlobalManagerState
@@ -567,3 +567,26 @@ def test_a_pull_of_the_account_says_what_hinders_it(
 
         with pytest.raises(DataTimeoutError, match=r"could not be fetched: .*no such reply"):
             client.get_my_assets(timeout=1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda manager: manager.get_health_status(),
+        lambda manager: manager.get_performance_metrics(),
+        lambda manager: manager.get_connection_metrics(),
+        lambda manager: manager.connection_statuses(),
+        lambda manager: manager.recent_events(),
+        lambda manager: manager.gaps(),
+    ],
+)
+def test_a_copy_in_a_forked_child_says_that_it_is_one_instead_of_what_was_true_of_its_parent(
+    ask: Callable[[GlobalWebSocketManager], object],
+) -> None:
+    manager = GlobalWebSocketManager(WebSocketConfig.testing())
+    assert ask(manager) is not None
+
+    manager.abandon_after_fork()
+
+    with pytest.raises(ForkedProcessError, match="child"):
+        ask(manager)

@@ -27,7 +27,6 @@ from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import (
     ClientClosedError,
     DataTimeoutError,
-    ForkedProcessError,
     InvalidArgumentError,
     UpbitWebSocketError,
 )
@@ -422,8 +421,7 @@ class GlobalWebSocketManager(ManagerReports):
             ClientClosedError: the manager was closed.
             ForkedProcessError: it belongs to the process that this one was forked from.
         """
-        if self._is_abandoned:
-            raise ForkedProcessError("manager", owner_pid=self._pid, current_pid=os.getpid())
+        self.check_process()
         if self.is_over:
             raise ClientClosedError("manager")
 

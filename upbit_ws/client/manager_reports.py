@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+
+from attrs import evolve
 
 from upbit_ws.client.account_side import AccountSide
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation
 from upbit_ws.client.push import PushSide
+from upbit_ws.exceptions import ForkedProcessError
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.runtime.connections import Connections
@@ -38,6 +42,7 @@ class ManagerReports:
     _state: GlobalManagerState
     _started_at: float | None
     _is_abandoned: bool
+    _pid: int
     _is_close_asked_for: bool
     _connections: Connections
     _monitors: Mapping[str, Monitor]
@@ -75,28 +80,47 @@ class ManagerReports:
         tasks = {thread.name: thread.is_alive() for thread in threads if thread is not None}
         return tasks | {thread.name: thread.is_alive() for thread in self._push.workers.threads()}
 
+    def check_process(self) -> None:
+        """Raise where this is a copy of a manager, made by a fork: what it shows was true of its parent.
+
+        Raises:
+            ForkedProcessError: it belongs to the process that this one was forked from.
+        """
+        if self._is_abandoned:
+            raise ForkedProcessError("manager", owner_pid=self._pid, current_pid=os.getpid())
+
     def get_health_status(self) -> HealthStatus:
-        """The result of the last health round (every 30 s by default)."""
-        return self._observation.health
+        """The result of the last health round (every 30 s by default); that a background thread has died shows at once,
+        also when it is the one that makes the rounds."""
+        self.check_process()
+        health, tasks = self._observation.health, self.background_tasks
+        if self.is_over or all(tasks.values()):
+            return health
+        return evolve(health, is_healthy=False, background_tasks=tasks)
 
     def get_performance_metrics(self) -> PerformanceMetrics:
         """The figures of the last metrics round (every 10 s by default)."""
+        self.check_process()
         return self._observation.performance
 
     def get_connection_metrics(self) -> tuple[ConnectionMetrics, ...]:
         """The counters of each connection, now."""
+        self.check_process()
         return self._connections.metrics()
 
     def connection_statuses(self) -> tuple[ConnectionStatus, ...]:
         """What may be believed of each connection, now."""
+        self.check_process()
         return self._connections.statuses()
 
     def recent_events(self) -> tuple[ConnectionEvent, ...]:
         """The last events in the life of the connections, oldest first."""
+        self.check_process()
         return tuple(self._events)
 
     def gaps(self, keys: Collection[StreamKey] | None = None) -> tuple[Gap, ...]:
         """What reconnects left open in trades and candles, and what became of it; of these streams, or of all."""
+        self.check_process()
         return self._gaps.gaps(keys)
 
     def rejected_payloads(self) -> tuple[RejectedPayload, ...]:
