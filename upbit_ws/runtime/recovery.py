@@ -253,7 +253,9 @@ class Recovery:
             try:
                 return call()
             except UpbitWebSocketError as error:  # noqa: PERF203  trying again is the point
-                if isinstance(error, ClientClosedError) or not error.retryable:
+                # A reply that does not parse was cut off, or came from something in between.
+                is_worth_it = error.retryable or isinstance(error, PayloadError)
+                if isinstance(error, ClientClosedError) or not is_worth_it:
                     raise
         return call()
 

@@ -18,7 +18,7 @@ from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SilentCodes, St
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
 from upbit_ws.protocol.rate_limit import RateGroup
-from upbit_ws.protocol.redaction import escape_text
+from upbit_ws.protocol.redaction import escape_text, mask_secrets
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
@@ -39,6 +39,9 @@ logger = logging.getLogger("upbit_ws")
 _GATHER: Final = 0.01
 #: How often (seconds) to look which streams of a new request have delivered.
 _CONFIRM_STEP: Final = 0.25
+#: The longest time (seconds) between two looks at the clocks. What counts while the machine sleeps is the time that it
+#: is awake: without this, a suspend would show no earlier than the next ping.
+_LOOK: Final = 2.0
 _NEVER: Final = float("inf")
 
 
@@ -207,7 +210,7 @@ class Session:
         if error is not None:
             name, message = _error_of(error)
             self.rejection = (name, message)
-            logger.warning("! %s request refused: %s %s", self._parts.endpoint, name, escape_text(message))
+            logger.warning("! %s request refused: %s %s", self._parts.endpoint, name, message)
             self._parts.subscriptions.reject(self._parts.endpoint, name, message)
             self._parts.publish(RequestRejected(self._parts.endpoint, now, name, message))
             self._parts.pool.wake_all()
@@ -227,7 +230,7 @@ class Session:
             raise Retired("closed by its owner")
         self._tick_liveness(now)
         if self.is_retiring:
-            return self._liveness.next_deadline()
+            return min(self._liveness.next_deadline(), now + _LOOK)
         if now >= self._confirm_at:
             self._confirm(now)
         self._follow_wanted(now)
@@ -243,6 +246,7 @@ class Session:
             self._confirm_at,
             self._report_silent_at,
             self.renew_at,
+            now + _LOOK,
         )
 
     def _tick_liveness(self, now: float) -> None:
@@ -368,6 +372,8 @@ class Session:
 
 
 def _error_of(error: object) -> tuple[str, str]:
+    """Name and message of an error frame, fit to be shown."""
     if not isinstance(error, dict):
-        return "UNKNOWN", str(error)
-    return str(error.get("name", "UNKNOWN")), str(error.get("message", ""))
+        return "UNKNOWN", escape_text(mask_secrets(str(error)))
+    name, message = str(error.get("name", "UNKNOWN")), str(error.get("message", ""))
+    return escape_text(mask_secrets(name), 80), escape_text(mask_secrets(message))

@@ -121,6 +121,11 @@ class FaultProxy:
             done.wait(_JOIN)
 
     @property
+    def url(self) -> str:
+        """Where clients find it, as the base URL of an exchange without TLS."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
     def counters(self) -> ProxyCounters:
         """A snapshot, between two movements of the proxy: what a client has read is counted."""
         self._do(None)

@@ -1,0 +1,263 @@
+"""`python -m benchmarks.soak --minutes N --seed S`: faults at random, and a ledger of what became of every trade.
+
+An exchange (embedded), a bad network (a proxy), and one manager with callbacks and pulls. All faults are drawn from the
+seed. Exit status 1 when an invariant is broken: a trade that is missing and no gap that says so, a trade delivered
+twice, a callback out of step with its counters, a connection that does not come back, a leak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+
+from upbit_ws import GlobalWebSocketManager, SimpleWebSocketClient, TradeEvent, WebSocketClientProxy, WebSocketConfig
+from upbit_ws.lifecycle import Connected, ConnectionEvent, Disconnected
+from upbit_ws.protocol.gap_filling import GapState
+from upbit_ws.sandbox import Sandbox, SandboxConfig
+from upbit_ws.testing import FaultProxy
+from upbit_ws.types import ConnectionState
+
+__all__ = ["Ledger", "Soak", "main"]
+
+CODES: Final = ("KRW-BTC", "KRW-ETH", "KRW-XRP")
+#: Seconds between two trades; how long a fault lasts; how long to wait for the next one.
+_TRADE_EVERY: Final = 0.002
+_LASTS: Final = (0.1, 2.0)
+_BETWEEN: Final = (0.3, 3.0)
+#: Seconds in which everything has to be there again after the last fault.
+_PATIENCE: Final = 30.0
+_MIB: Final = 1 << 20
+_MOST_GROWTH: Final = 64 * _MIB
+
+
+@frozen
+class Standing:
+    """What the process holds."""
+
+    memory: int
+    threads: int
+    descriptors: int
+
+    @classmethod
+    def take(cls) -> Standing:
+        """Now. Where the system does not tell, 0."""
+        memory = Path("/proc/self/statm")
+        pages = int(memory.read_text().split()[1]) if memory.exists() else 0
+        opened = Path("/proc/self/fd")
+        return cls(pages * 4096, threading.active_count(), len(list(opened.iterdir())) if opened.exists() else 0)
+
+    def __str__(self) -> str:
+        return f"{self.memory / _MIB:.0f} MiB, {self.threads} threads, {self.descriptors} descriptors"
+
+
+@define
+class Ledger:
+    """What happened, filled by the threads that see it."""
+
+    made: set[tuple[str, int]] = field(factory=set)
+    got: Counter[tuple[str, int]] = field(factory=Counter)
+    recovered: int = 0
+    faults: Counter[str] = field(factory=Counter)
+    lost_at: float | None = None
+    recoveries: list[float] = field(factory=list)
+
+    def take(self, event: TradeEvent) -> None:
+        """A callback was called."""
+        self.got[event.symbol, event.sequential_id] += 1
+        self.recovered += event.stream_type == "RECOVERED"
+
+    def note(self, event: ConnectionEvent) -> None:
+        """Something happened to a connection."""
+        if isinstance(event, Disconnected) and self.lost_at is None:
+            self.lost_at = event.at
+        elif isinstance(event, Connected) and self.lost_at is not None:
+            self.recoveries.append(event.at - self.lost_at)
+            self.lost_at = None
+
+
+class Soak:
+    """One run."""
+
+    def __init__(self, sandbox: Sandbox, proxy: FaultProxy, rng: random.Random) -> None:
+        self._sandbox, self._proxy, self._random = sandbox, proxy, rng
+        self.ledger = Ledger()
+        self.manager = GlobalWebSocketManager(_config(proxy))
+        self._pull = SimpleWebSocketClient("pull", manager=self.manager)
+        self._push = WebSocketClientProxy("push", manager=self.manager)
+        self._is_over = threading.Event()
+
+    def begin(self) -> None:
+        """Subscribe, and wait for the first trade of each market: those count as made."""
+        self._push.on_connection_event(self.ledger.note)
+        self._pull.register_interest(["ticker", "orderbook"], CODES)
+        self._push.subscribe_trade(CODES, self.ledger.take, mailbox_size=1_000_000)
+        if not _wait(lambda: len(self.ledger.got) == len(CODES)):
+            raise SystemExit("the exchange sent nothing")
+        self.ledger.made.update(self.ledger.got)
+
+    def rage(self, seconds: float) -> None:
+        """Trades all the time, faults at random."""
+        maker = threading.Thread(target=self._make_trades, name="soak-trades")
+        maker.start()
+        try:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                time.sleep(self._random.uniform(*_BETWEEN))
+                self._break()
+        finally:
+            self._proxy.heal()
+            self._is_over.set()
+            maker.join()
+
+    def _make_trades(self) -> None:
+        while not self._is_over.wait(_TRADE_EVERY):
+            trade = self._sandbox.exchange.trade(CODES[len(self.ledger.made) % len(CODES)])
+            self.ledger.made.add((trade.code, trade.sequential_id))
+
+    def _break(self) -> None:
+        """One fault, for a while. No flipped bits: a price that TLS would have refused is no fault of the SDK."""
+        sandbox, proxy, rng = self._sandbox, self._proxy, self._random
+        lasting: dict[str, Callable[[], object]] = {
+            "latency": lambda: proxy.latency(0.1, 0.05),
+            "bandwidth": lambda: proxy.bandwidth(20_000),
+            "slicer": lambda: proxy.slicer(7),
+            "blackhole": proxy.blackhole,
+            "limit": lambda: proxy.limit_data(rng.randrange(1, 50_000)),
+            "down": sandbox.stop,
+            "frozen": sandbox.freeze,
+            "mute": lambda: sandbox.mute(until="reconnect"),
+        }
+        sudden: dict[str, Callable[[], object]] = {
+            "reset": proxy.reset,
+            "half close": proxy.half_close,
+            "fin": sandbox.drop_all,
+            "close": lambda: sandbox.drop_all("close", rng.choice((1000, 1001, 1011, 1012))),
+            "rotation": self.manager.rotate,
+        }
+        name = rng.choice(sorted(lasting | sudden))
+        self.ledger.faults[name] += 1
+        (lasting | sudden)[name]()
+        if name in lasting:
+            time.sleep(rng.uniform(*_LASTS))
+            proxy.heal()
+            sandbox.start()
+            sandbox.freeze(False)
+
+    def settle(self) -> list[str]:
+        """Wait until everything is there; what is broken."""
+        manager, ledger = self.manager, self.ledger
+        _wait(lambda: all(gap.state is not GapState.OPEN for gap in manager.gaps()) and self._is_up())
+        # One more of each market, so that a gap that nothing has ended yet ends.
+        ledger.made.update((trade.code, trade.sequential_id) for trade in map(self._sandbox.exchange.trade, CODES))
+        _wait(lambda: ledger.got.keys() >= ledger.made or self._missing_is_reported())
+        broken = [f"delivered {times} times: {key}" for key, times in ledger.got.items() if times > 1]
+        broken += [f"delivered, but never made: {key}" for key in ledger.got.keys() - ledger.made]
+        missing = ledger.made - ledger.got.keys()
+        if missing and not self._missing_is_reported():
+            broken.append(f"{len(missing)} trades are missing and no gap says so: {sorted(missing)[:3]}")
+        stats = manager.get_distribution_stats()
+        if stats.received != stats.delivered + stats.conflated + stats.dropped + stats.queued:
+            broken.append(f"callbacks: {stats}")
+        if not self._is_up():
+            broken.append(f"not connected again: {manager.connection_statuses()}")
+        return broken
+
+    def _is_up(self) -> bool:
+        return all(one.state is ConnectionState.CONNECTED for one in self.manager.connection_statuses())
+
+    def _missing_is_reported(self) -> bool:
+        """Whether each market of which a trade is missing has a gap that was not filled."""
+        missing = {code for code, _ in self.ledger.made - self.ledger.got.keys()}
+        told = {gap.key.symbol for gap in self.manager.gaps() if gap.state is GapState.REPORTED}
+        return missing <= told
+
+    def lines(self) -> list[str]:
+        """The ledger."""
+        ledger, manager = self.ledger, self.manager
+        stats, gaps = manager.get_distribution_stats(), Counter(gap.state.value for gap in manager.gaps())
+        missing = len(ledger.made - ledger.got.keys())
+        times = sorted(ledger.recoveries) or [0.0]
+        p50, p99 = times[len(times) // 2], times[min(len(times) * 99 // 100, len(times) - 1)]
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(ledger.faults.items()))
+        return [
+            f"faults: {sum(ledger.faults.values())} ({faults})",
+            f"trades: {len(ledger.made)} made, {len(ledger.got)} delivered ({ledger.recovered} of them recovered), "
+            f"{missing} missing and reported",
+            f"callbacks: {stats.conflated} conflated, {stats.dropped} dropped, {stats.queued} queued",
+            f"gaps: {gaps['recovered']} recovered, {gaps['reported']} reported, {gaps['open']} open",
+            f"reconnects: {len(ledger.recoveries)}; back after {p50:.2f} s (p50), {p99:.2f} s (p99), "
+            f"{times[-1]:.2f} s (highest)",
+        ]
+
+
+def _config(proxy: FaultProxy) -> WebSocketConfig:
+    """As users have it, but for clocks short enough that a run of minutes sees many reconnects."""
+    config = WebSocketConfig()
+    quick = {"ping_interval": 1.0, "pong_timeout": 1.0, "mute_floor": 2.0, "snapshot_timeout": 1.0}
+    return evolve(
+        config,
+        connection=evolve(config.connection, base_url=proxy.url, **quick),
+        rate_limit=evolve(config.rate_limit, shared_across_processes=False),
+        recovery=evolve(config.recovery, hold=30.0),
+    )
+
+
+def _wait(is_true: Callable[[], bool]) -> bool:
+    until = time.monotonic() + _PATIENCE
+    while not is_true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def run(minutes: float, seed: int) -> list[str]:
+    """One run, printed; what was broken."""
+    print(f"seed: {seed}", flush=True)
+    with ExitStack() as stack:
+        config = SandboxConfig(
+            rate=0.0, seed=seed, keep_trades=1_000_000, connect_limit=None, rest_limit=None, message_limits=False
+        )
+        sandbox = stack.enter_context(Sandbox(config))
+        proxy = stack.enter_context(FaultProxy((sandbox.config.host, sandbox.port), seed=seed))
+        soak = Soak(sandbox, proxy, random.Random(seed))
+        stack.callback(soak.manager.close)
+        soak.begin()
+        before = Standing.take()
+        soak.rage(minutes * 60.0)
+        broken = soak.settle()
+        after = Standing.take()
+        for line in (*soak.lines(), f"at the start: {before}", f"at the end: {after}"):
+            print(line)
+    if after.threads > before.threads + 2 or after.descriptors > before.descriptors + 8:
+        broken.append("threads or descriptors leaked")
+    if after.memory - before.memory > _MOST_GROWTH:
+        broken.append("memory grew")
+    return broken
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=None, help="default: a fresh one, which is printed")
+    options = parser.parse_args(arguments)
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    broken = run(options.minutes, seed)
+    for line in broken:
+        print(f"BROKEN: {line}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
