@@ -15,6 +15,7 @@ import re
 from base64 import urlsafe_b64decode
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +42,6 @@ class Token:
     text: Secret
     made_at: float
 
-    @property
     def header(self) -> str:
         """The value of `Authorization`. Pass it on at once."""
         return f"Bearer {self.text.reveal()}"
@@ -95,11 +95,10 @@ class JWTManager:
 
     def take(self, now: float) -> Token:
         """A token for one connect: the prepared one where it is fresh and of the present keys, else a new one."""
-        try:
+        token: Token | None = None
+        with suppress(IndexError):
             token = self._prepared.pop()
-        except IndexError:
-            return self._sign(now, None)
-        return token if not self.validate(token, now) else self._sign(now, None)
+        return self._sign(now, None) if token is None or self.validate(token, now) else token
 
     def for_query(self, query: str, now: float) -> Token:
         """A token for one REST call with this query (not encoded, in the sent order; may be empty)."""

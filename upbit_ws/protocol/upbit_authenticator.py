@@ -49,7 +49,7 @@ class UpbitAuthenticator:
         Raises:
             AuthenticationError: as `check`.
         """
-        return self._tokens.take(self._clock()).header
+        return self._tokens.take(self._clock()).header()
 
     def rest_authorization(self, query: str) -> str:
         """The value of `Authorization` for one REST call; `query` not encoded, in the sent order.
@@ -57,7 +57,7 @@ class UpbitAuthenticator:
         Raises:
             AuthenticationError: as `check`.
         """
-        return self._tokens.for_query(query, self._clock()).header
+        return self._tokens.for_query(query, self._clock()).header()
 
     def _credentials(self) -> Credentials:
         problem = ""

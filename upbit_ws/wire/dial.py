@@ -160,7 +160,9 @@ class _Opening:
         self._send(self._upgrade_request(key, token), "upgrade")
         response = self._read_response(ResponseParser(), "upgrade")
         if response.status != 101:
-            raise self._refusal(response, token)
+            refused = self._refusal(response, token)
+            del response  # a server that repeats the token does not get it into a traceback with locals
+            raise refused
         deflate = check_upgrade(response, key=key, has_offered_deflate=target.offers_deflate)
         kept = {name: value for name, value in response.headers.items() if name != "set-cookie"}
         return Upgraded(kept, deflate, response.leftover)

@@ -242,8 +242,11 @@ class RestClient:
                 return orjson.loads(body)
             except orjson.JSONDecodeError as error:
                 problem = f"the reply of {path} is not JSON: {error}"
-            raise PayloadError(problem, raw=body)
-        raise _refusal(group, status, answered, body, self._wall())
+            failure: UpbitWebSocketError = PayloadError(problem, raw=mask_secrets(body.decode("utf-8", "replace")))
+        else:
+            failure = _refusal(group, status, answered, body, self._wall())
+        del body, answered  # a server that repeats the token does not get it into a traceback with locals
+        raise failure
 
     def _exchange(
         self, session: requests.Session, target: str, token: Secret | None
