@@ -10,7 +10,18 @@ from urllib.parse import SplitResult, urlsplit
 
 from upbit_ws.exceptions import InvalidArgumentError
 
-__all__ = ["flag", "http_url", "masked_url", "member", "proxy_url", "record", "seconds", "tls_context", "to_member", "whole"]
+__all__ = [
+    "flag",
+    "http_url",
+    "masked_url",
+    "member",
+    "proxy_url",
+    "record",
+    "seconds",
+    "tls_context",
+    "to_member",
+    "whole",
+]
 
 _Validator = Callable[[Any, Any, Any], None]
 
