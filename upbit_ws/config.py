@@ -239,8 +239,8 @@ class RateLimitConfig:
     Attributes:
         connects_per_second, messages_per_second, messages_per_minute: As published.
         rest_per_second: Per group of REST calls.
-        shared_across_processes: Share connects and REST calls with the other processes of this user on this machine, by a
-            small file in the cache folder.
+        shared_across_processes: Share connects and REST calls with the other processes of this user on this machine,
+            by a small file in the cache folder.
     """
 
     connects_per_second: int = field(default=5, validator=checks.whole(at_least=1))
