@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 
 import pytest
 
@@ -324,8 +325,11 @@ def test_I9_what_crosses_to_another_process(rig: Rig, record: Record) -> None:
         reading.event, config, DataTimeoutError((key,), timeout=1.0), ClientClosedError("client"),
         StaleDataError(9.0, 5.0, (key,)), DataType.CANDLE_1M, *_events(),
     ]  # fmt: skip
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        returned = pool.map(_echo, travellers)
+    try:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            returned = pool.map(_echo, travellers)
+    finally:
+        resource_tracker._resource_tracker._stop()  # the first pool of a process starts it, and nobody ends it
     for there, back in zip(travellers, returned, strict=True):
         assert type(back) is type(there)
         assert str(back) == str(there)
