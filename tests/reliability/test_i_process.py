@@ -315,6 +315,13 @@ def _echo(given: object) -> object:
     return given
 
 
+@pytest.fixture(scope="module")
+def helper_process() -> None:
+    """What `multiprocessing` starts with its first pool and keeps to the end: there before anything is counted."""
+    resource_tracker.ensure_running()
+
+
+@pytest.mark.usefixtures("helper_process")
 def test_I9_what_crosses_to_another_process(rig: Rig, record: Record) -> None:
     subject = rig.connect(rig.sandbox(), ["ticker"])
     reading = subject.client.snapshot("ticker", "KRW-BTC")
@@ -325,11 +332,8 @@ def test_I9_what_crosses_to_another_process(rig: Rig, record: Record) -> None:
         reading.event, config, DataTimeoutError((key,), timeout=1.0), ClientClosedError("client"),
         StaleDataError(9.0, 5.0, (key,)), DataType.CANDLE_1M, *_events(),
     ]  # fmt: skip
-    try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            returned = pool.map(_echo, travellers)
-    finally:
-        resource_tracker._resource_tracker._stop()  # the first pool of a process starts it, and nobody ends it
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        returned = pool.map(_echo, travellers)
     for there, back in zip(travellers, returned, strict=True):
         assert type(back) is type(there)
         assert str(back) == str(there)
