@@ -1,0 +1,202 @@
+"""Asking REST about the account: pages, windows, refusals, and the budget that all calls share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import responses
+
+from tests.account_events import order_row
+from upbit_ws.config import AuthConfig
+from upbit_ws.exceptions import AuthenticationError, PayloadError, RateLimitedError, RestError
+from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
+from upbit_ws.runtime.account_queries import AccountQueries
+from upbit_ws.runtime.rest_budget import RestBudget
+from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
+from upbit_ws.wire.rest import RestClient
+
+BASE = "https://api.upbit.com"
+DAY = 86_400_000
+
+
+@pytest.fixture
+def upbit() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+class Account:
+    """Queries with a limiter, a clock that stands still, and tokens that can be told apart."""
+
+    def __init__(self) -> None:
+        self.limiter = UpbitRateLimiter()
+        self._numbers = iter(range(1_000))
+        auth = AuthConfig(access_key="access" * 7, secret_key="secret" * 7)
+        authenticator = UpbitAuthenticator(auth, clock=lambda: 0.0, nonce=lambda: str(next(self._numbers)))
+        budget = RestBudget(self.limiter, lambda: 0.0, lambda: 0.0, patience=0.0)
+        self.rest = RestClient(BASE, limiter=budget, authorization=authenticator.rest_authorization)
+        self.queries = AccountQueries(self.rest)
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    made = Account()
+    with made.rest:
+        yield made
+
+
+def queries_of(upbit: responses.RequestsMock) -> list[list[tuple[str, str]]]:
+    return [parse_qsl(urlsplit(str(call.request.url)).query) for call in upbit.calls]
+
+
+def page(*uuids: str) -> list[dict[str, Any]]:
+    return [order_row("wait", uuid) for uuid in uuids]
+
+
+def test_open_orders_of_both_kinds_are_read_to_the_last_page_twice_if_there_are_several(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    first = page(*(f"o{number}" for number in range(100)))
+    for body in (first, page("o100"), first, page("o100")):
+        upbit.add(responses.GET, f"{BASE}/v1/orders/open", json=body)
+
+    assert len(account.queries.open_orders()) == 101
+    assert queries_of(upbit)[0] == [
+        ("states[]", "wait"), ("states[]", "watch"), ("page", "1"), ("limit", "100"), ("order_by", "asc"),
+    ]  # fmt: skip
+    assert [dict(query)["page"] for query in queries_of(upbit)] == ["1", "2", "1", "2"]
+
+
+def test_an_order_that_slipped_between_two_pages_is_found_in_the_second_pass(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    names = [f"o{number}" for number in range(102)]
+    # While the pages were read o0 ended, so o100 moved to the first page.
+    moved = names[1:]
+    for body in (names[:100], moved[100:], moved[:100], moved[100:], moved[:100], moved[100:]):
+        upbit.add(responses.GET, f"{BASE}/v1/orders/open", json=page(*body))
+
+    assert {row.uuid for row in account.queries.open_orders()} == set(names)
+
+
+def test_closed_orders_are_asked_for_in_windows_of_less_than_seven_days(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=[order_row("done", "o1")])
+
+    assert len(account.queries.closed_orders(0, 20 * DAY)) == 1
+    windows = [(int(dict(query)["start_time"]), int(dict(query)["end_time"])) for query in queries_of(upbit)]
+    assert windows[0][0] == 0
+    assert windows[-1][1] == 20 * DAY
+    assert all(0 < end - start < 7 * DAY for start, end in windows)
+    assert [start for start, _ in windows[1:]] == [end for _, end in windows[:-1]]
+
+
+def test_a_full_page_of_closed_orders_is_continued_where_it_ends(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    rows = [order_row("done", f"o{number}", created_at="1970-01-01T00:00:30+00:00") for number in range(1_000)]
+    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=rows)
+    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=rows)
+    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=[order_row("done", "last")])
+
+    assert len(account.queries.closed_orders(0, DAY)) == 1_001
+    assert [dict(query)["start_time"] for query in queries_of(upbit)] == ["0", "30000", "31000"]
+
+
+def test_an_order_that_the_exchange_does_not_know_is_none(upbit: responses.RequestsMock, account: Account) -> None:
+    body = {"error": {"name": "order_not_found", "message": "주문을 찾지 못했습니다."}}
+    upbit.add(responses.GET, f"{BASE}/v1/order", json=body, status=404)
+
+    assert account.queries.order("o1") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (401, "invalid_query_payload"),
+        (401, "jwt_verification"),
+        (401, "expired_access_key"),
+        (401, "no_authorization_ip"),
+        (401, "no_authorization_token"),
+        (401, "out_of_scope"),
+        (403, "out_of_scope"),
+    ],
+)
+def test_refused_keys_are_tried_once_more_with_a_fresh_token(
+    upbit: responses.RequestsMock, account: Account, status: int, name: str
+) -> None:
+    body = {"error": {"name": name, "message": "한국어 설명"}}
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=body, status=status)
+
+    with pytest.raises(AuthenticationError) as caught:
+        account.queries.accounts()
+    assert (caught.value.name, caught.value.status, caught.value.message_ko) == (name, status, "한국어 설명")
+    assert len(str(caught.value).split(": ")[-1]) > 20, "it says what to do"
+    tokens = [call.request.headers["Authorization"] for call in upbit.calls]
+    assert len(tokens) == len(set(tokens)) == 2
+
+
+def test_a_nonce_that_was_used_is_replaced_by_another(upbit: responses.RequestsMock, account: Account) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json={"error": {"name": "nonce_used", "message": ""}}, status=401)
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[{"currency": "KRW", "balance": "5", "locked": "0"}])
+
+    assert account.queries.accounts()[0].balance == 5
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_passing_trouble_is_tried_three_times(upbit: responses.RequestsMock, account: Account, status: int) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", body="<html>sorry</html>", status=status)
+
+    with pytest.raises(RestError):
+        account.queries.accounts()
+    assert len(upbit.calls) == 3
+
+
+@pytest.mark.parametrize(("status", "name"), [(400, "validation_error"), (404, "not_found"), (422, "unprocessable")])
+def test_a_wrong_question_is_not_repeated(
+    upbit: responses.RequestsMock, account: Account, status: int, name: str
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json={"error": {"name": name, "message": "x"}}, status=status)
+
+    with pytest.raises(RestError) as caught:
+        account.queries.accounts()
+    assert (caught.value.status, caught.value.name) == (status, name)
+    assert len(upbit.calls) == 1
+
+
+@pytest.mark.parametrize(("status", "least"), [(429, 1.0), (418, 60.0)])
+def test_429_and_418_stop_the_group_for_everybody(
+    upbit: responses.RequestsMock, account: Account, status: int, least: float
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json={}, status=status)
+
+    with pytest.raises(RateLimitedError):
+        account.queries.accounts()
+    assert len(upbit.calls) == 1, "the limiter refuses the second try"
+    assert account.limiter.reserve("default", 0.0) >= least
+    assert account.limiter.reserve("ticker", 0.0) == 0.0
+
+
+def test_remaining_req_is_believed(upbit: responses.RequestsMock, account: Account) -> None:
+    headers = {"Remaining-Req": "group=default; min=1800; sec=1"}
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[], headers=headers)
+
+    account.queries.accounts()
+
+    assert account.limiter.reserve("default", 0.0) == 0.0
+    assert account.limiter.reserve("default", 0.0) > 0.0
+
+
+@pytest.mark.parametrize("body", [{}, [1], [{"currency": "KRW"}], "x"])
+def test_a_reply_that_is_not_as_documented_is_told(
+    upbit: responses.RequestsMock, account: Account, body: object
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", body=json.dumps(body))
+
+    with pytest.raises(PayloadError):
+        account.queries.accounts()
