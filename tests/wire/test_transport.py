@@ -594,3 +594,12 @@ def test_a_close_that_is_owed_is_sent_by_closing(wire: Wire, open_transport: Ope
         assert talk.is_over.wait(5.0)
 
     assert [frame.payload for frame in talk.frames] == [b"\x0f\xa0"]
+
+
+def test_it_is_let_go_of_while_its_buffer_is_held_as_after_a_fork_in_mid_send(open_transport: Opener) -> None:
+    with ScriptedServer(lambda talk: (talk.upgrade(), talk.wait_for_end())) as server:
+        transport = open_transport(server.url)
+        transport.send_text(b"x" * 1000)
+        with memoryview(transport._outgoing):
+            transport.abort()
+        assert transport.fileno() == -1

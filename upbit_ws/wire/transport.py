@@ -366,6 +366,7 @@ class Transport:
 
     def abort(self) -> None:
         """Close the socket at once, without a word. Idempotent."""
-        self._outgoing.clear()
+        # Replaced and not cleared: in a forked child the parent's I/O thread may have been sending from it, for ever.
+        self._outgoing = bytearray()
         self._failure = self._failure or self._lost("closed on this side")
         self._sock.close()
