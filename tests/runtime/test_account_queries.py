@@ -200,3 +200,13 @@ def test_a_reply_that_is_not_as_documented_is_told(
 
     with pytest.raises(PayloadError):
         account.queries.accounts()
+
+
+def test_somebody_is_asked_before_each_try(upbit: responses.RequestsMock, account: Account) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", status=503)
+    asked: list[int] = []
+    queries = AccountQueries(account.rest, lambda: asked.append(len(upbit.calls)))
+
+    with pytest.raises(RestError):
+        queries.accounts()
+    assert asked == [0, 1, 2]

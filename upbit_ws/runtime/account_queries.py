@@ -26,10 +26,15 @@ _PASSES: Final = 3
 
 
 class AccountQueries:
-    """Asks for one reconciliation. Every call raises what `RestClient` raises."""
+    """Asks for one reconciliation. Every call raises what `RestClient` raises.
 
-    def __init__(self, rest: RestClient) -> None:
+    Args:
+        before_call: Called before each call and each repetition, which may be seconds apart where the exchange is slow.
+    """
+
+    def __init__(self, rest: RestClient, before_call: Callable[[], None] = lambda: None) -> None:
         self._rest = rest
+        self._before_call = before_call
 
     def open_orders(self) -> list[OrderRow]:
         """All orders that rest or wait for their price."""
@@ -100,6 +105,7 @@ class AccountQueries:
 
     def _call(self, call: Callable[[], _T]) -> _T:
         for _ in range(_TRIES - 1):
+            self._before_call()
             try:
                 return call()
             except UpbitWebSocketError as error:  # noqa: PERF203  trying again is the point
@@ -108,5 +114,6 @@ class AccountQueries:
                     raise
                 if is_refusal:
                     # One fresh token; a second refusal is about the keys.
-                    return call()
+                    break
+        self._before_call()
         return call()

@@ -178,7 +178,8 @@ class AccountReconciler:
 
     def _run(self) -> None:
         with self._parts.rest(self._parts.budget) as rest:
-            queries = AccountQueries(rest)
+            # A slow exchange must not make live events wait for longer than the hold and one call.
+            queries = AccountQueries(rest, self._release_when_overdue)
             while not self._is_stopping:
                 if self._is_due():
                     self._attempt(queries)
