@@ -44,8 +44,9 @@ logger = logging.getLogger("upbit_ws")
 
 #: A slot and one of its payloads, on its way to subscribers.
 Delivery = tuple[Slot, Entry]
-#: How often a call is tried; the limiter decides how fast.
-_TRIES = 3
+#: How long (seconds) to wait before each further try of a call: what ended the connection may not be over yet. Together
+#: they stay below the usual `RecoveryConfig.hold`.
+_PAUSES = (0.1, 0.3, 1.0, 2.0)
 _CANDLES_A_CALL = 200
 
 
@@ -249,14 +250,16 @@ class Recovery:
         return candle_rows(data_type, before.symbol, rows, first, last), reason
 
     def _call(self, call: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        for _ in range(_TRIES - 1):
+        for pause in _PAUSES:
             try:
                 return call()
             except UpbitWebSocketError as error:  # noqa: PERF203  trying again is the point
                 # A reply that does not parse was cut off, or came from something in between.
                 is_worth_it = error.retryable or isinstance(error, PayloadError)
-                if isinstance(error, ClientClosedError) or not is_worth_it:
+                if isinstance(error, ClientClosedError) or not is_worth_it or self._is_stopping:
                     raise
+                self._signal.wait(pause)
+                self._release_overdue()
         return call()
 
     def _describe(self, slot: Slot, opening: Reopened, now: float) -> Gap:
