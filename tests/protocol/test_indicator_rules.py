@@ -61,7 +61,7 @@ def test_a_variant_is_the_one_that_events_are_filed_under() -> None:
     assert variant == indicator_variant("5m", "bollinger_bands", {"period": 20, "multiplier": 2})
 
 
-@pytest.mark.parametrize("two", [2, 2.0, 2.00])
+@pytest.mark.parametrize("two", [2, 2.0, float("2.00")])
 def test_numbers_compare_by_value(two: float) -> None:
     wish = {"type": "bollinger_bands", "params": {"period": 20.0, "multiplier": two}}
 

@@ -231,7 +231,7 @@ def test_live_events_do_not_wait_for_ever_behind_a_rest_that_hangs(make_desk: Ca
     desk.open(DataType.MY_ORDER)
     queries = "upbit_ws.runtime.account_queries.AccountQueries.open_orders"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queries, lambda self: hanging.wait(10) and [] or [])
+        patch.setattr(queries, lambda self: [] if hanging.wait(10) else [])
         desk.sandbox.drop_all("rst")
         wait_until(lambda: desk.manager.connection_statuses()[0].reconnects == 1, "a reconnect")
         slot: Any = desk.manager.pool.slot(StreamKey(DataType.MY_ORDER, ""))

@@ -1,6 +1,7 @@
 """How the pool files events of private and info streams: decoded on arrival, asked of the account's book, then kept.
 
 An order's event belongs to two streams, that of its market and that of all markets; who registered either gets it.
+Subscribers get it once: whoever wants all markets is also on the route of each one of them.
 """
 
 from __future__ import annotations
@@ -51,11 +52,13 @@ class AccountFiling:
         fired: list[Waiter] = []
         with self._lock:
             for event in events:
+                payload, watched = DecodedPayload.of(event), []
                 for slot in self._account_slots_locked(event):
-                    entry = (DecodedPayload.of(event), (now, slot.epoch))
+                    entry = (payload, (now, slot.epoch))
                     slot.append(entry)
                     slot.is_disordered = True
-                    self._attend_account_locked(slot, entry, deliveries, fired)
+                    self._attend_account_locked(slot, entry, watched, fired)
+                deliveries += watched[:1]
         for waiter in fired:
             waiter.fire()
         return deliveries
@@ -87,9 +90,10 @@ class AccountFiling:
                 self._attend_account_locked(slot, entry, deliveries, fired)
         for waiter in fired:
             waiter.fire()
-        return deliveries
+        return deliveries[:1]
 
     def _account_slots_locked(self, event: Event) -> Iterable[AccountSlot]:
+        """Where an event is filed, its own market first."""
         assert self._lock.locked()
         key = event.key
         keys = (key, key._replace(symbol="")) if isinstance(event, MyOrderEvent) else (key,)
