@@ -49,13 +49,13 @@ def test_J1_sixty_reconnects_and_every_trade_once(rig: Rig, record: Record) -> N
     check_storm(rig, record, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(420)
 def test_J1_a_thousand_reconnects_and_every_trade_once(rig: Rig, record: Record) -> None:
     check_storm(rig, record, 1_000)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(120)
 def test_J2_the_soak_run_keeps_its_books(run_python: PythonRunner, record: Record) -> None:
     done = run_python(["-m", "benchmarks.soak", "--minutes", "0.5", "--seed", "7"], timeout=110.0)
@@ -97,7 +97,7 @@ def test_J3_clients_come_and_go(record: Record) -> None:
     check_clients(record, 300)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 def test_J3_ten_thousand_clients_come_and_go(record: Record) -> None:
     check_clients(record, 5_000)
@@ -156,7 +156,7 @@ def test_J4_memory_does_not_grow_with_messages(record: Record) -> None:
     check_memory(record, 20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_J4_memory_does_not_grow_with_a_million_messages(record: Record) -> None:
     check_memory(record, 1_000_000)
@@ -178,7 +178,7 @@ def test_J5_a_thread_that_takes_a_second_lock_is_caught(rig: Rig, record: Record
     record("J5", figure="all locks checked in every test of the suite: 0 nested", bound="0")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_J6_tests_repeated_in_random_order_do_not_flake(run_python: PythonRunner, record: Record) -> None:
     chosen = ["tests/protocol", "tests/shared", "tests/reliability/test_c_close.py"]
