@@ -231,7 +231,7 @@ def test_live_events_do_not_wait_for_ever_behind_a_rest_that_hangs(make_desk: Ca
     desk.open(DataType.MY_ORDER)
     queries = "upbit_ws.runtime.account_queries.AccountQueries.open_orders"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queries, lambda self: [] if hanging.wait(10) else [])
+        patch.setattr(queries, lambda self: list(" " * hanging.wait(10))[1:])
         desk.sandbox.drop_all("rst")
         wait_until(lambda: desk.manager.connection_statuses()[0].reconnects == 1, "a reconnect")
         slot: Any = desk.manager.pool.slot(StreamKey(DataType.MY_ORDER, ""))
@@ -292,3 +292,29 @@ def test_before_anything_is_known_a_pull_waits_for_its_timeout_and_no_longer(mak
     assert [key.data_type for key in caught.value.missing] == [DataType.MY_ASSET]
     desk.heal()
     assert desk.client.get_my_assets(timeout=10)["KRW"].balance == 100_000_000
+
+
+def test_rest_may_be_ahead_of_the_stream_and_an_orders_life_is_told_in_its_order(
+    make_desk: Callable[..., Desk],
+) -> None:
+    """A live `wait` waits behind REST, which knows of the cancel already: the cancel comes second all the same."""
+    desk = make_desk()
+    desk.open(DataType.MY_ORDER)
+    placed: list[str] = []
+    queries = "upbit_ws.runtime.account_queries.AccountQueries.open_orders"
+    take = desk.manager.pool.account.take
+    with pytest.MonkeyPatch.context() as patch:
+
+        def open_orders(self: Any) -> list[Any]:
+            placed.append(desk.limit())
+            wait_until(lambda: placed[0] in desk.manager.pool.account.orders(), "the live event")
+            patch.setattr(desk.manager.pool.account, "take", lambda event: None)  # the live cancel is on its way still
+            desk.exchange.cancel_order(placed[0])
+            return []
+
+        patch.setattr(queries, open_orders)
+        desk.sandbox.drop_all("rst")
+        wait_until(lambda: bool(placed) and len(desk.states(placed[0])) == 2, "both")
+        patch.setattr(desk.manager.pool.account, "take", take)
+
+    assert desk.states(placed[0]) == [("wait", "REALTIME"), ("cancel", "RECOVERED")]

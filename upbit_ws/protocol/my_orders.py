@@ -26,7 +26,7 @@ from attrs import define, evolve, field
 
 from upbit_ws.events import MyOrderEvent
 
-__all__ = ["FINISHED_STATES", "MyOrders"]
+__all__ = ["FINISHED_STATES", "MyOrders", "order_of_life"]
 
 FINISHED_STATES: Final = frozenset({"done", "cancel"})
 _RANKS: Final = {"watch": 0, "wait": 1, "trade": 2, "prevented": 2, "done": 3, "cancel": 3}
@@ -182,6 +182,11 @@ class MyOrders:
             for uuid in [uuid for uuid, order in orders.items() if order.event.symbol not in symbols]:
                 del orders[uuid]
                 self.incomplete.discard(uuid)
+
+
+def order_of_life(event: MyOrderEvent) -> tuple[bool, int, int]:
+    """Events of one order sort by this as they happened."""
+    return event.state in FINISHED_STATES, event.trades_count, _RANKS.get(event.state, _UNKNOWN_RANK)
 
 
 def _identity(event: MyOrderEvent) -> Hashable:

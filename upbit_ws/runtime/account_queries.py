@@ -108,7 +108,7 @@ class AccountQueries:
             self._before_call()
             try:
                 return call()
-            except UpbitWebSocketError as error:  # noqa: PERF203  trying again is the point
+            except UpbitWebSocketError as error:
                 is_refusal = isinstance(error, AuthenticationError)
                 if isinstance(error, ClientClosedError) or not (error.retryable or is_refusal):
                     raise

@@ -14,8 +14,6 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from attrs import define, field
-
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, UpbitWebSocketError
 from upbit_ws.lifecycle import (
     AuthenticationFailed,
@@ -26,14 +24,13 @@ from upbit_ws.lifecycle import (
     GapReported,
 )
 from upbit_ws.protocol.account_rows import OrderRow
-from upbit_ws.protocol.account_slots import is_account
 from upbit_ws.protocol.gap_filling import Gap, GapState
 from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.runtime.account_hold import AccountHold
 from upbit_ws.runtime.account_queries import AccountQueries
 from upbit_ws.runtime.recovery import Delivery, RecoveryParts
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.account_book import ASSETS
-from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.waiting import Signal
 from upbit_ws.types import DataType, Endpoint, StreamKey
 
@@ -51,21 +48,12 @@ _LONGEST_DELAY: Final = 30.0
 _REFUSED_DELAY: Final = 30.0
 
 
-@define(eq=False)
-class _Hold:
-    until: float
-    waiting: list[Delivery] = field(factory=list)
-    is_releasing: bool = False
-
-
 class AccountReconciler:
     """One per manager. The thread starts with the first confirmation of the private endpoint."""
 
     def __init__(self, parts: RecoveryParts) -> None:
         self._parts = parts
-        #: Guards the hold.
-        self._lock = make_lock("account-hold", 25)
-        self._hold: _Hold | None = None
+        self._hold = AccountHold(parts.clock, parts.deliver)
         self._signal = Signal()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
@@ -104,8 +92,7 @@ class AccountReconciler:
         if isinstance(event, Connected):
             self._epoch = event.epoch
             if self._parts.pool.account.covered and self._parts.config.enabled:
-                with self._lock:
-                    self._hold = self._hold or _Hold(until=self._parts.clock() + self._parts.config.hold)
+                self._hold.begin(self._parts.config.hold)
                 self._start()
         elif isinstance(event, Disconnected) and event.epoch == self._done[0]:
             vouched_at = self._parts.pool.vouched_at(event.epoch)
@@ -128,14 +115,11 @@ class AccountReconciler:
 
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Pass live events on, except those of the account that wait behind a reconciliation."""
-        if self._hold is not None:
-            deliveries = self._held_back(deliveries)
-        if deliveries:
-            self._parts.deliver(deliveries)
+        self._hold.pass_live(deliveries)
 
     def note(self) -> None:
         """Events of the private endpoint were filed: look whether one of them tells that a fill is missing."""
-        if self._hold is None and self._parts.pool.account.incomplete:
+        if self._hold.until is None and self._parts.pool.account.incomplete:
             self._signal.set()
 
     def stop(self) -> None:
@@ -144,47 +128,17 @@ class AccountReconciler:
         self._parts.budget.stop()
         self._signal.set()
 
-    # -- holding back -------------------------------------------------------------------------------------------------
-
-    def _held_back(self, deliveries: list[Delivery]) -> list[Delivery]:
-        if not any(is_account(slot.key.data_type) for slot, _ in deliveries):
-            return deliveries
-        with self._lock:
-            hold = self._hold
-            if hold is None:
-                return deliveries
-            hold.waiting += [delivery for delivery in deliveries if is_account(delivery[0].key.data_type)]
-            is_overdue = self._parts.clock() >= hold.until
-        if is_overdue:
-            self._release()
-        return [delivery for delivery in deliveries if not is_account(delivery[0].key.data_type)]
-
-    def _release(self) -> None:
-        """Deliver what waits, in order, and hold nothing back any more. One thread at a time does it."""
-        with self._lock:
-            hold = self._hold
-            if hold is None or hold.is_releasing:
-                return
-            hold.is_releasing = True
-        while True:
-            with self._lock:
-                waiting, hold.waiting = hold.waiting, []
-                if not waiting:
-                    self._hold = None
-                    return
-            self._parts.deliver(waiting)
-
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         with self._parts.rest(self._parts.budget) as rest:
             # A slow exchange must not make live events wait for longer than the hold and one call.
-            queries = AccountQueries(rest, self._release_when_overdue)
+            queries = AccountQueries(rest, self._hold.release_if_overdue)
             while not self._is_stopping:
                 if self._is_due():
                     self._attempt(queries)
                 else:
-                    self._release_when_overdue()
+                    self._hold.release_if_overdue()
                     self._signal.wait(self._patience())
 
     def _is_due(self) -> bool:
@@ -203,15 +157,9 @@ class AccountReconciler:
     def _patience(self) -> float | None:
         now = self._parts.clock()
         moments = [self._retry_at] if self._retry_at > now else []
-        hold = self._hold
-        if hold is not None:
-            moments.append(hold.until)
+        if self._hold.until is not None:
+            moments.append(self._hold.until)
         return max(min(moments) - now, 0.0) if moments else None
-
-    def _release_when_overdue(self) -> None:
-        hold = self._hold
-        if hold is not None and self._parts.clock() >= hold.until:
-            self._release()
 
     def _attempt(self, queries: AccountQueries) -> None:
         epoch, names = self._confirmed
@@ -241,7 +189,7 @@ class AccountReconciler:
         self._done, self._known_until = (epoch, names), began
         self._settle_gap(count, "" if parts.config.enabled else "recovery is switched off")
         if epoch == self._epoch:
-            self._release()
+            self._hold.release()
         parts.pool.wake_all()
 
     def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> int:
@@ -275,9 +223,7 @@ class AccountReconciler:
         now = int(parts.wall() * 1000)
         events = [event for row in detailed for event in parts.pool.account.apply(row, now)]
         events.sort(key=lambda event: event.timestamp)
-        deliveries = parts.pool.file_recovered(events, parts.clock())
-        if deliveries:
-            parts.deliver(deliveries)
+        self._hold.pass_recovered(parts.pool.file_recovered(events, parts.clock()))
         return len(events)
 
     def _with_fills(self, queries: AccountQueries, row: OrderRow) -> OrderRow:
@@ -292,9 +238,7 @@ class AccountReconciler:
         event = parts.pool.account.apply_assets(listed, revision, int(parts.wall() * 1000))
         if event is None:
             return 0
-        deliveries = parts.pool.file_recovered([event], parts.clock())
-        if deliveries:
-            parts.deliver(deliveries)
+        self._hold.pass_recovered(parts.pool.file_recovered([event], parts.clock()))
         return 1
 
     # -- what became of it --------------------------------------------------------------------------------------------

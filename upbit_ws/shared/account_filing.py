@@ -52,7 +52,8 @@ class AccountFiling:
         fired: list[Waiter] = []
         with self._lock:
             for event in events:
-                payload, watched = DecodedPayload.of(event), []
+                payload = DecodedPayload.of(event)
+                watched: list[tuple[Slot, Entry]] = []
                 for slot in self._account_slots_locked(event):
                     entry = (payload, (now, slot.epoch))
                     slot.append(entry)
