@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from attrs import evolve
 
 from upbit_ws import (
+    AuthenticationError,
     CandleEvent,
     ClientStatus,
     ConnectionConfig,
@@ -19,6 +20,8 @@ from upbit_ws import (
     Event,
     GlobalWebSocketManager,
     HealthStatus,
+    MyAsset,
+    MyOrderEvent,
     OrderbookEvent,
     PerformanceMetrics,
     Readiness,
@@ -106,6 +109,25 @@ def callbacks(proxy: WebSocketClientProxy) -> None:
     was_there: bool = proxy.unsubscribe(subscription)
     proxy.unsubscribe_all()
     print(was_there)
+
+
+def accounts(client: SimpleWebSocketClient, proxy: WebSocketClientProxy) -> None:
+    client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+    client.register_interest(DataType.ANNOUNCEMENT, categories=["maintenance"], include_body=True)
+    rsi = {"type": "rsi", "params": {"period": 14}}
+    client.register_interest(DataType.INDICATOR, ["KRW-BTC"], timeframe="5m", indicators=[rsi])
+    orders: dict[str, MyOrderEvent] = client.get_my_orders(["KRW-BTC"], open_only=True, max_age=5.0)
+    assets: dict[str, MyAsset] = client.get_my_assets(timeout=1.0)
+    print([order.order_price for order in orders.values()], assets["KRW"].balance)
+    titles: list[str] = [notice.title for notice in client.get_announcements(10)]
+    values: list[float] = [event.value["rsi"] for event in client.get_indicators(indicator="rsi")]
+    triggers: list[str] = [signal.trigger for signal in client.get_indicator_signals()]
+    print(titles, values, triggers, client.get_my_order_history(limit=5), client.wait_for_update(DataType.MY_ORDER))
+    proxy.subscribe_my_order(lambda order: print(order.uuid))
+    try:
+        client.get_my_assets()
+    except AuthenticationError as error:
+        print(error.name, error.message_ko, error.status, error.advice)
 
 
 def managers() -> None:
