@@ -55,7 +55,7 @@ class Confirmation:
         """A request was sent."""
         if plan.endpoint.needs_auth:
             self._plan = plan
-            self._ask_at = now
+            self._ask_at, self._give_up_at = now, _NEVER
 
     def tick(self, now: float) -> None:
         """Ask, or stop waiting, if it is time to."""
