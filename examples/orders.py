@@ -10,7 +10,6 @@ import threading
 from upbit_ws import (
     AuthenticationError,
     DataType,
-    MyAssetEvent,
     MyOrderEvent,
     SimpleWebSocketClient,
     WebSocketClientProxy,
@@ -19,22 +18,22 @@ from upbit_ws import (
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
 
 
+def say(line: str) -> None:
+    """Print in one piece: two subscriptions may have something to say at the same moment, on two threads."""
+    print(f"{line}\n", end="", flush=True)
+
+
 def on_order(order: MyOrderEvent) -> None:
     if order.state == "trade":
-        print(f"{order.symbol} filled {order.volume} at {order.price}, order price {order.order_price or 'unknown'}")
+        say(f"{order.symbol} filled {order.volume} at {order.price}, order price {order.order_price or 'unknown'}")
     else:
-        print(f"{order.symbol} {order.ask_bid} {order.state}, filled so far {order.executed_volume or 0}")
-
-
-def on_assets(change: MyAssetEvent) -> None:
-    print("now", ", ".join(f"{asset.currency} {asset.balance} + {asset.locked} locked" for asset in change.assets))
+        say(f"{order.symbol} {order.ask_bid} {order.state}, filled so far {order.executed_volume or 0}")
 
 
 with SimpleWebSocketClient("balances") as client, WebSocketClientProxy("orders") as proxy:
     try:
         client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
         proxy.subscribe_my_order(on_order)
-        proxy.subscribe_my_asset(on_assets)
         assets = client.get_my_assets()
     except AuthenticationError as error:
         raise SystemExit(f"{error}") from error
@@ -44,3 +43,4 @@ with SimpleWebSocketClient("balances") as client, WebSocketClientProxy("orders")
     print(f"{len(client.get_my_orders(open_only=True))} orders are open")
 
     threading.Event().wait(SECONDS)
+    print("now", ", ".join(f"{asset.balance} {asset.currency}" for asset in client.get_my_assets().values()))

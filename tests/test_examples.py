@@ -79,6 +79,7 @@ ACCOUNT = {
         r"KRW-BTC BID wait, filled so far 0",
         r"KRW-BTC filled 0\.\d+ at \d+, order price 1000000",
         r"KRW-BTC BID (done|cancel), filled so far 0\.\d+",
+        r"now [\d.]+ KRW, 1\.\d+ BTC",
     ],
 }
 
