@@ -45,6 +45,7 @@ def check_storm(rig: Rig, record: Record, reconnects: int) -> None:
     )
 
 
+@pytest.mark.soak
 def test_J1_sixty_reconnects_and_every_trade_once(rig: Rig, record: Record) -> None:
     check_storm(rig, record, 60)
 
@@ -162,6 +163,7 @@ def test_J4_memory_does_not_grow_with_a_million_messages(record: Record) -> None
     check_memory(record, 1_000_000)
 
 
+@pytest.mark.soak
 def test_J5_a_thread_that_takes_a_second_lock_is_caught(rig: Rig, record: Record) -> None:
     sandbox = rig.sandbox(rate=500.0)
     subject = rig.connect(sandbox, ["ticker", "trade", "orderbook"], ["KRW-BTC", "KRW-ETH"])
