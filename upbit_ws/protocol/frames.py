@@ -3,7 +3,7 @@
 `FrameReader` takes the bytes of one read, however they were cut, and gives back the complete data messages. The common
 frame of the exchange (final, unfragmented, 126 to 65,535 bytes, RFC 6455 section 5.2) is split by a short loop;
 everything else goes through `_read_frame`, which knows the whole of RFC 6455 and, when agreed, RFC 7692. Both give the
-same result for the same bytes.
+same result for the same bytes. The short loop is `_split_common`, or the same in C (`_speedups.c`).
 
 Rules:
 
@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import codecs
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from upbit_ws._extension import speedups
 from upbit_ws.exceptions import WebSocketProtocolError
 from upbit_ws.protocol.deflate import DeflateParameters, InflateError, InflateLimitError, Inflater
 
@@ -158,21 +159,12 @@ class FrameReader:
         """Read all whole frames of `data`; return where the first unfinished one begins."""
         position = 0
         size = len(data)
-        last_head = size - 4
-        append = messages.append
-        head_at = _HEAD
         while True:
             if self._splits_fast and self._opcode is None:
-                while position <= last_head:
-                    head, length = head_at(data, position)
-                    if head != _BINARY_126 or length < _MEDIUM:
-                        break
-                    stop = position + 4 + length
-                    if stop > size:
-                        self._needed = stop - position
-                        return position
-                    append(data[position + 4 : stop])
-                    position = stop
+                position = _split(data, position, messages)
+                if position == size:
+                    self._needed = 2
+                    return position
             following = self._read_frame(data, position, messages)
             if following == position or self.close is not None:
                 return following
@@ -301,6 +293,29 @@ class FrameReader:
                 _decode(codecs.getincrementaldecoder("utf-8")(), message, True)
             self.text_indexes.append(len(messages))
         messages.append(message)
+
+
+def _split_common(data: bytes, position: int, messages: list[bytes]) -> int:
+    """Append the payloads of the common frames that stand whole from `position` on; stop in front of anything else."""
+    last_head = len(data) - 4
+    append = messages.append
+    head_at = _HEAD
+    while position <= last_head:
+        head, length = head_at(data, position)
+        if head != _BINARY_126 or length < _MEDIUM:
+            break
+        stop = position + 4 + length
+        if stop > len(data):
+            break
+        append(data[position + 4 : stop])
+        position = stop
+    return position
+
+
+if TYPE_CHECKING:
+    _split = _split_common
+else:
+    _split = _split_common if speedups is None else speedups.split
 
 
 def _decode(decoder: codecs.IncrementalDecoder, payload: bytes, final: bool) -> None:

@@ -2,17 +2,23 @@
 
 A *lane* belongs to one slot and one spelling (DEFAULT or SIMPLE, in a list or not). It finds a timestamp, an id or a
 candle's start at the places that the field tables predict, and answers None where a payload is not as predicted; the
-pool then parses it. Methods here are the inner loop of the SDK: each runs once per message.
+pool then parses it.
+
+`file_batch` and the lanes are the inner loop of the SDK: they run once per message. They exist twice, here and in C
+(`_speedups.c`); where the extension was built it takes the place of `file_batch` and of the lanes of tickers, order books
+and trades.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
 
-from upbit_ws.protocol.envelope import predicted_head
+from upbit_ws._extension import speedups
+from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, START_LENGTH, predicted_head
 from upbit_ws.protocol.slots import Entry, Slot, Stamp
 
-__all__ = ["Lane", "lane_for"]
+__all__ = ["Lane", "file_batch", "lane_for"]
 
 _TIMESTAMP_DIGITS: Final = 13
 
@@ -35,11 +41,11 @@ class _TickerLane:
 
     __slots__ = ("_marker", "_offset", "_position", "slot")
 
-    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
+    def __init__(self, slot: Slot, position: int, marker: bytes) -> None:
         self.slot = slot
         self._position = position
-        self._marker = b'"tms":' if simple else b'"timestamp":'
-        self._offset = len(self._marker)
+        self._marker = marker
+        self._offset = len(marker)
 
     def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
         found = payload.rfind(self._marker, self._position)
@@ -64,14 +70,11 @@ class _OrderbookLane:
 
     __slots__ = ("_position", "_stop", "_tails", "slot")
 
-    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
+    def __init__(self, slot: Slot, position: int, tails: tuple[bytes, ...]) -> None:
         self.slot = slot
         self._position = position
         self._stop = position + _TIMESTAMP_DIGITS
-        level = slot.key.variant
-        tail = f'"{"lv" if simple else "level"}":{level if level is not None else 0}}}'.encode()
-        # The Indonesian host sends no level (measured on the wire).
-        self._tails = (tail,) if level is not None else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
+        self._tails = tails
 
     def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
         if not payload.endswith(self._tails):
@@ -94,11 +97,11 @@ class _TradeLane:
 
     __slots__ = ("_marker", "_offset", "_position", "slot")
 
-    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
+    def __init__(self, slot: Slot, position: int, marker: bytes) -> None:
         self.slot = slot
         self._position = position
-        self._marker = b'"sid":' if simple else b'"sequential_id":'
-        self._offset = len(self._marker)
+        self._marker = marker
+        self._offset = len(marker)
 
     def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
         position = self._position
@@ -116,11 +119,11 @@ class _CandleLane:
 
     __slots__ = ("_marker", "_offset", "_position", "slot")
 
-    def __init__(self, slot: Slot, simple: bool, position: int) -> None:
+    def __init__(self, slot: Slot, position: int, marker: bytes) -> None:
         self.slot = slot
         self._position = position
-        self._marker = b'"tms":' if simple else b'"timestamp":'
-        self._offset = len(self._marker)
+        self._marker = marker
+        self._offset = len(marker)
 
     def file(self, payload: bytes, stamp: Stamp) -> Entry | bool | None:
         found = payload.rfind(self._marker, self._position)
@@ -150,21 +153,74 @@ class _ListLane:
         return self._inner.file(payload[1:-1], stamp)
 
 
-_LANES: Final[dict[str, type[_TickerLane | _OrderbookLane | _TradeLane | _CandleLane]]] = {
-    "ticker": _TickerLane, "orderbook": _OrderbookLane, "trade": _TradeLane, "candle": _CandleLane,
-}  # fmt: skip
+def _level_tails(slot: Slot, simple: bool) -> tuple[bytes, ...]:
+    """How an order book's payload ends when it is of the slot's own level."""
+    level = slot.key.variant
+    tail = f'"{"lv" if simple else "level"}":{level if level is not None else 0}}}'.encode()
+    # The Indonesian host sends no level (measured on the wire).
+    return (tail,) if level is not None else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
+
+
+def _build(slot: Slot, simple: bool, position: int) -> Lane | None:
+    family = slot.key.data_type.family
+    timestamp = b'"tms":' if simple else b'"timestamp":'
+    if family == "candle":
+        return _CandleLane(slot, position, timestamp)
+    if family not in ("ticker", "orderbook", "trade"):
+        return None
+    tails = _level_tails(slot, simple) if family == "orderbook" else ()
+    marker = (b'"sid":' if simple else b'"sequential_id":') if family == "trade" else timestamp
+    if speedups is not None:
+        lane: Lane = speedups.Lane(family, slot, position, marker, tails)
+        return lane
+    if family == "orderbook":
+        return _OrderbookLane(slot, position, tails)
+    return (_TickerLane if family == "ticker" else _TradeLane)(slot, position, marker)
 
 
 def lane_for(slot: Slot, head: bytes) -> Lane | None:
     """The lane for payloads of this slot that begin with `head`; None where the tables predict no such head."""
-    data_type = slot.key.data_type
-    build = _LANES.get(data_type.family)
-    if build is None:
-        return None
     for simple in (False, True):
-        predicted = predicted_head(data_type, slot.key.symbol, simple=simple)
-        if head == predicted:
-            return build(slot, simple, len(predicted))
-        if head == b"[" + predicted:
-            return _ListLane(build(slot, simple, len(predicted)), simple)
+        predicted = predicted_head(slot.key.data_type, slot.key.symbol, simple=simple)
+        if head in (predicted, b"[" + predicted):
+            inner = _build(slot, simple, len(predicted))
+            return inner if head == predicted or inner is None else _ListLane(inner, simple)
     return None
+
+
+def _file_batch(
+    messages: list[bytes],
+    position: int,
+    by_start: dict[bytes, Lane],
+    by_head: dict[bytes, Lane],
+    stamp: Stamp,
+    attend: Callable[[Slot, Entry], object],
+) -> int:
+    """File the messages from `position` on, up to one that no lane reads; the position of that one, or the end.
+
+    Args:
+        by_start: Lanes by the first `START_LENGTH` bytes of their heads, where those suffice.
+        by_head: All lanes by their heads.
+        attend: Called for each payload taken by a slot that is attended.
+    """
+    lane_of_start, lane_of = by_start.get, by_head.get
+    for place in range(position, len(messages)):
+        message = messages[place]
+        lane = lane_of_start(message[:START_LENGTH])
+        if lane is None:
+            lane = lane_of(message[: message.find(b'":', HEAD_SCAN_FROM) + 2])
+            if lane is None:
+                return place
+        entry = lane.file(message, stamp)
+        if entry:
+            if lane.slot.is_attended:
+                attend(lane.slot, entry)  # type: ignore[arg-type]
+        elif entry is None:
+            return place
+    return len(messages)
+
+
+if TYPE_CHECKING:
+    file_batch = _file_batch
+else:
+    file_batch = _file_batch if speedups is None else speedups.file

@@ -19,12 +19,13 @@ Nothing here takes a lock: the pool calls these methods under its own.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from upbit_ws._extension import speedups
 from upbit_ws.events import Event
 from upbit_ws.types import DataType, Retention, StreamKey
 
-__all__ = ["CandleSlot", "Entry", "Reopened", "Slot", "Stamp", "TradeSlot", "new_slot"]
+__all__ = ["CandleSlot", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot", "new_slot"]
 
 #: When (monotonic seconds) and in which epoch a read batch arrived.
 Stamp = tuple[float, int]
@@ -47,13 +48,26 @@ _SMALLEST_HISTORY: Final = 3
 _SMALLEST_ID_WINDOW: Final = 512
 
 
-class Slot:
+class _SlotCore:
+    """What is written for every message of a key. The C loops have a base class of the same fields."""
+
+    __slots__ = (
+        "current", "epoch", "history", "id_window", "is_attended", "largest_id", "recent_ids", "revision", "timestamp",
+    )  # fmt: skip
+
+
+if TYPE_CHECKING:
+    SlotCore = _SlotCore
+else:
+    SlotCore = _SlotCore if speedups is None else speedups.SlotCore
+
+
+class Slot(SlotCore):
     """The state of one key. `current` is replaced as a whole, so a reader without the lock sees a consistent pair."""
 
     __slots__ = (
-        "current", "duplicates", "epoch", "history", "history_limit", "is_attended", "is_disordered", "key", "memo",
-        "older", "pending", "price_memo", "reopened", "revision", "run_against", "run_of_older", "timestamp", "waiters",
-        "watchers",
+        "duplicates", "history_limit", "is_disordered", "key", "memo", "older", "pending", "price_memo", "reopened",
+        "run_against", "run_of_older", "waiters", "watchers",
     )  # fmt: skip
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
@@ -67,6 +81,11 @@ class Slot:
         self.history: deque[Entry] = deque(maxlen=max(history_limit, _SMALLEST_HISTORY))
         #: Server time of the current payload, as its digits.
         self.timestamp = b""
+        #: Of types whose payloads have ids: the largest one, the younger half of those that are remembered, and at
+        #: how many of them that half becomes the older one.
+        self.largest_id = b""
+        self.recent_ids: set[bytes] | None = None
+        self.id_window = 0
         #: How many payloads in a row were older than the current one, and against which one that was counted.
         self.run_of_older = 0
         self.run_against: bytes | None = None
@@ -148,25 +167,36 @@ class Slot:
 class TradeSlot(Slot):
     """Every trade once. Ids are unique but unordered inside one millisecond (Upbit: recent-trades page)."""
 
-    __slots__ = ("_largest_id", "_older_ids", "_recent_ids")
+    __slots__ = ("_older_ids",)
+
+    recent_ids: set[bytes]
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
         # Two generations of ids instead of an ordered set: forgetting costs nothing per trade.
-        self._recent_ids: set[bytes] = set()
+        self.recent_ids = set()
+        self.id_window = max(history_limit, _SMALLEST_ID_WINDOW)
         self._older_ids: set[bytes] = set()
-        self._largest_id = b""
+
+    def resize(self, history_limit: int) -> None:
+        super().resize(history_limit)
+        self.id_window = max(history_limit, _SMALLEST_ID_WINDOW)
+
+    def rotate_ids(self) -> None:
+        """The ids remembered become the older half; what was the older half is forgotten."""
+        self._older_ids = self.recent_ids
+        self.recent_ids = set()
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
-        recent = self._recent_ids
-        if identity > self._largest_id and len(identity) == len(self._largest_id):
+        recent = self.recent_ids
+        if identity > self.largest_id and len(identity) == len(self.largest_id):
             # Nearly always: ids grow with time, so a larger one than any before was not seen before.
-            self._largest_id = identity
+            self.largest_id = identity
             is_known = False
         else:
             is_known = identity in recent or identity in self._older_ids
-            if len(identity) > len(self._largest_id):
-                self._largest_id = identity
+            if len(identity) > len(self.largest_id):
+                self.largest_id = identity
         if entry[1][1] != self.epoch:
             entry = self._change_epoch(entry, identity, is_known)
         if is_known:
@@ -174,9 +204,8 @@ class TradeSlot(Slot):
             self._renew(entry)
             return False
         recent.add(identity)
-        if len(recent) >= _SMALLEST_ID_WINDOW and len(recent) >= self.history_limit:
-            self._older_ids = recent
-            self._recent_ids = set()
+        if len(recent) >= self.id_window:
+            self.rotate_ids()
         if timestamp >= self.timestamp or self._believes_older():
             self.timestamp = timestamp
             self.current = entry
@@ -200,7 +229,7 @@ class TradeSlot(Slot):
 
     def knows(self, identity: bytes) -> bool:
         """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""
-        return identity in self._recent_ids or identity in self._older_ids
+        return identity in self.recent_ids or identity in self._older_ids
 
 
 class CandleSlot(Slot):

@@ -10,7 +10,7 @@ connection could overwrite a value of its successor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from attrs import frozen
@@ -21,7 +21,7 @@ from upbit_ws.protocol.account_slots import slot_for
 from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, START_LENGTH, parse_elements, tells_apart
 from upbit_ws.protocol.epoch_manager import EpochManager, Standing
 from upbit_ws.protocol.gap_filling import RecoveredRow
-from upbit_ws.protocol.lanes import Lane, lane_for
+from upbit_ws.protocol.lanes import Lane, file_batch, lane_for
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed
 from upbit_ws.shared.account_filing import AccountFiling
 from upbit_ws.shared.locks import make_lock
@@ -233,6 +233,10 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         result = Ingested()
         stamp = (now, epoch)
         fired: list[Waiter] = []
+
+        def attend(slot: Slot, entry: Entry) -> None:
+            self._attend_locked(slot, entry, result, fired)
+
         with self._lock:
             self._messages += len(messages)
             standing = self._epochs.admit(endpoint, epoch, now)
@@ -241,21 +245,21 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
                     self._stale += len(messages)
                     return result
                 messages = self._still_counting_locked(messages, epoch)
-            remaining = iter(messages)
-            unmatched = self._file_locked(remaining, stamp, result, fired)
+            position = file_batch(messages, 0, self._lanes_by_start, self._lanes, stamp, attend)
         while True:
-            for waiter in fired:
-                waiter.fire()
-            if unmatched is None:
+            if fired:
+                for waiter in fired:
+                    waiter.fire()
+                fired.clear()
+            if position == len(messages):
                 return result
             # One at a time, so that subscribers get all of a batch in the order in which it came.
-            self._ingest_unmatched(unmatched, stamp, result)
-            fired = []
+            self._ingest_unmatched(messages[position], stamp, result)
             with self._lock:
                 if not self._epochs.is_current(endpoint, epoch):
-                    self._stale += sum(1 for _ in remaining)
+                    self._stale += len(messages) - position - 1
                     return result
-                unmatched = self._file_locked(remaining, stamp, result, fired)
+                position = file_batch(messages, position + 1, self._lanes_by_start, self._lanes, stamp, attend)
 
     def _still_counting_locked(self, messages: list[bytes], epoch: int) -> list[bytes]:
         """What still counts of a batch of the older of two open connections: no state that the newer one delivers
@@ -269,27 +273,6 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             if slot is None or slot.key.data_type.retention is Retention.LOG or not _is_ahead(slot, epoch):
                 counting.append(message)
         return counting
-
-    def _file_locked(
-        self, messages: Iterator[bytes], stamp: Stamp, result: Ingested, fired: list[Waiter]
-    ) -> bytes | None:
-        """The hot path: a scan, a look-up and a call per message. Stops at, and returns, what no lane can read."""
-        assert self._lock.locked()
-        lane_of, lane_of_start = self._lanes.get, self._lanes_by_start.get
-        for message in messages:
-            lane = lane_of_start(message[:START_LENGTH])
-            if lane is None:
-                lane = lane_of(message[: message.find(b'":', HEAD_SCAN_FROM) + 2])
-                if lane is None:
-                    return message
-            entry = lane.file(message, stamp)
-            if entry:
-                slot = lane.slot
-                if slot.is_attended:
-                    self._attend_locked(slot, entry, result, fired)  # type: ignore[arg-type]
-            elif entry is None:
-                return message
-        return None
 
     def _ingest_unmatched(self, message: bytes, stamp: Stamp, result: Ingested) -> None:
         """A payload that no lane could read, or the first of its kind: parse it, outside the lock, then file it."""
