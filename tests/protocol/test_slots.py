@@ -152,7 +152,7 @@ def test_ids_are_remembered_as_far_back_as_the_history_and_never_fewer_than_512(
         assert slot.take_identified(entry("x"), clock(number), b"%d" % number)
         assert all(slot.knows(b"%d" % back) for back in (number, max(number - count + 1, 0)))
 
-    assert len(slot.recent_ids) + len(slot._older_ids) <= 2 * count
+    assert len(slot.ids) <= 2 * count
 
 
 def test_ids_that_do_not_grow_are_recognized_too() -> None:

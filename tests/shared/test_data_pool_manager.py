@@ -361,7 +361,7 @@ def test_histories_are_bounded(key: StreamKey, length: int) -> None:
     assert [event.trade_price for event in rig.pool.history(slot, 2)] == [998.0, 999.0]
     assert len(slot.entries()) == length
     if key == TRADE:
-        assert len(slot.recent_ids | slot._older_ids) <= 2 * max(512, length)  # type: ignore[attr-defined]
+        assert len(slot.ids) <= 2 * max(512, length)
 
 
 def test_a_history_of_none_gives_none(rig: Rig) -> None:

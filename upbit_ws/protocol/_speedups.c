@@ -19,7 +19,7 @@
 #define HEAD_SCAN_FROM 29
 #define TIMESTAMP_DIGITS 13
 
-static PyObject *str_append, *str_take, *str_take_identified, *str_rotate_ids, *str_file;
+static PyObject *str_take, *str_take_identified, *str_file;
 
 /* -- frames ------------------------------------------------------------------------------------------------------- */
 
@@ -58,40 +58,321 @@ speedups_split(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return PyLong_FromSsize_t(position);
 }
 
+/* -- histories ---------------------------------------------------------------------------------------------------- */
+
+/* The newest `maxlen` entries, oldest first. What it holds are payloads and stamps, which refer to nothing, so the garbage
+ * collector does not go through the histories of all markets. */
+typedef struct {
+    PyObject_HEAD
+    PyObject **items;
+    Py_ssize_t size, allocated, maxlen, first;
+} Ring;
+
+static int
+ring_append(Ring *self, PyObject *entry)
+{
+    if (self->size == self->maxlen) {
+        PyObject *oldest = self->items[self->first];
+        self->items[self->first] = Py_NewRef(entry);
+        if (++self->first == self->maxlen) self->first = 0;
+        Py_DECREF(oldest);
+        return 0;
+    }
+    if (self->size == self->allocated) { /* `first` is 0 until it is full */
+        Py_ssize_t wanted = self->allocated < 8 ? 8 : self->allocated * 2;
+        if (wanted > self->maxlen) wanted = self->maxlen;
+        PyObject **items = PyMem_Realloc(self->items, wanted * sizeof(PyObject *));
+        if (items == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->items = items;
+        self->allocated = wanted;
+    }
+    self->items[self->size++] = Py_NewRef(entry);
+    return 0;
+}
+
+static Py_ssize_t
+ring_length(Ring *self)
+{
+    return self->size;
+}
+
+static PyObject *
+ring_item(Ring *self, Py_ssize_t index)
+{
+    if (index < 0 || index >= self->size) {
+        PyErr_SetString(PyExc_IndexError, "index out of range");
+        return NULL;
+    }
+    Py_ssize_t at = self->first + index;
+    return Py_NewRef(self->items[at < self->maxlen ? at : at - self->maxlen]);
+}
+
+static PyObject *
+ring_append_method(Ring *self, PyObject *entry)
+{
+    if (ring_append(self, entry)) return NULL;
+    Py_RETURN_NONE;
+}
+
+static int
+ring_init(Ring *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"entries", "maxlen", NULL};
+    PyObject *entries;
+    Py_ssize_t maxlen;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "On", names, &entries, &maxlen)) return -1;
+    if (maxlen < 1 || self->maxlen != 0) {
+        PyErr_SetString(PyExc_ValueError, "maxlen must be at least 1, and is set once");
+        return -1;
+    }
+    self->maxlen = maxlen;
+    PyObject *iterator = PyObject_GetIter(entries), *entry;
+    if (iterator == NULL) return -1;
+    while ((entry = PyIter_Next(iterator)) != NULL) {
+        int failed = ring_append(self, entry);
+        Py_DECREF(entry);
+        if (failed) break;
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static void
+ring_dealloc(Ring *self)
+{
+    for (Py_ssize_t i = 0; i < self->size; i++) Py_DECREF(self->items[i]);
+    PyMem_Free(self->items);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef ring_methods[] = {
+    {"append", (PyCFunction)ring_append_method, METH_O, PyDoc_STR("Add an entry; the oldest one goes where it is full.")},
+    {NULL}
+};
+
+static PySequenceMethods ring_as_sequence = {
+    .sq_length = (lenfunc)ring_length,
+    .sq_item = (ssizeargfunc)ring_item,
+};
+
+static PyTypeObject RingType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_upbit_ws_speedups.Ring",
+    .tp_doc = PyDoc_STR("Ring(entries, maxlen): the newest entries, oldest first."),
+    .tp_basicsize = sizeof(Ring),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)ring_init,
+    .tp_dealloc = (destructor)ring_dealloc,
+    .tp_methods = ring_methods,
+    .tp_as_sequence = &ring_as_sequence,
+};
+
+/* -- ids ---------------------------------------------------------------------------------------------------------- */
+
+/* The last `size` ids. Nearly always the next one is larger than all before it, so looking for it can be slow. */
+typedef struct {
+    PyObject_HEAD
+    int64_t *ids;
+    Py_ssize_t size, count, next, allocated;
+    int64_t largest;
+    PyObject *others; /* a set of those that are no numbers of up to 18 digits, or NULL */
+} IdWindow;
+
+/* -1 where it is no number of 1 to 18 digits without a leading zero. */
+static int64_t
+parse_id(const char *at, Py_ssize_t length)
+{
+    if (length < 1 || length > 18 || (*at == '0' && length > 1)) return -1;
+    int64_t value = 0;
+    for (Py_ssize_t i = 0; i < length; i++) {
+        if (at[i] < '0' || at[i] > '9') return -1;
+        value = value * 10 + (at[i] - '0');
+    }
+    return value;
+}
+
+static int
+window_has(IdWindow *self, int64_t id)
+{
+    for (Py_ssize_t i = 0; i < self->count; i++)
+        if (self->ids[i] == id) return 1;
+    return 0;
+}
+
+static int
+window_push(IdWindow *self, int64_t id)
+{
+    if (self->count < self->size && self->count == self->allocated) {
+        Py_ssize_t wanted = self->allocated < 16 ? 16 : self->allocated * 2;
+        if (wanted > self->size) wanted = self->size;
+        int64_t *ids = PyMem_Realloc(self->ids, wanted * sizeof(int64_t));
+        if (ids == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->ids = ids;
+        self->allocated = wanted;
+    }
+    self->ids[self->next] = id;
+    if (self->count < self->size) self->count++;
+    if (++self->next == self->size) self->next = 0;
+    return 0;
+}
+
+/* 1 where the id is new and is remembered now, 0 where it is known, -1 with an exception. */
+static int
+window_admit(IdWindow *self, const char *at, Py_ssize_t length)
+{
+    int64_t id = parse_id(at, length);
+    if (id >= 0) {
+        if (id > self->largest) self->largest = id;
+        else if (window_has(self, id)) return 0;
+        return window_push(self, id) ? -1 : 1;
+    }
+    if (self->others == NULL && (self->others = PySet_New(NULL)) == NULL) return -1;
+    PyObject *other = PyBytes_FromStringAndSize(at, length);
+    if (other == NULL) return -1;
+    int known = PySet_Contains(self->others, other);
+    if (known == 0) {
+        if (PySet_GET_SIZE(self->others) >= self->size) PySet_Clear(self->others);
+        if (PySet_Add(self->others, other)) known = -1;
+    }
+    Py_DECREF(other);
+    return known < 0 ? -1 : !known;
+}
+
+static PyObject *
+window_admit_method(IdWindow *self, PyObject *identity)
+{
+    if (!PyBytes_Check(identity)) {
+        PyErr_SetString(PyExc_TypeError, "an id is bytes");
+        return NULL;
+    }
+    int answer = window_admit(self, PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity));
+    return answer < 0 ? NULL : PyBool_FromLong(answer);
+}
+
+static int
+window_contains(IdWindow *self, PyObject *identity)
+{
+    if (!PyBytes_Check(identity)) return 0;
+    int64_t id = parse_id(PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity));
+    if (id >= 0) return window_has(self, id);
+    return self->others == NULL ? 0 : PySet_Contains(self->others, identity);
+}
+
+static Py_ssize_t
+window_length(IdWindow *self)
+{
+    return self->count + (self->others == NULL ? 0 : PySet_GET_SIZE(self->others));
+}
+
+static PyObject *
+window_resize(IdWindow *self, PyObject *argument)
+{
+    Py_ssize_t size = PyLong_AsSsize_t(argument);
+    if (size < 1) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be at least 1");
+        return NULL;
+    }
+    Py_ssize_t kept = self->count < size ? self->count : size;
+    int64_t *ids = PyMem_Malloc((kept ? kept : 1) * sizeof(int64_t));
+    if (ids == NULL) return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < kept; i++) { /* the newest ones, oldest first */
+        Py_ssize_t at = self->next - kept + i;
+        ids[i] = self->ids[at < 0 ? at + self->count : at];
+    }
+    PyMem_Free(self->ids);
+    self->ids = ids;
+    self->allocated = kept ? kept : 1;
+    self->count = kept;
+    self->size = size;
+    self->next = kept == size ? 0 : kept;
+    Py_RETURN_NONE;
+}
+
+static int
+window_init(IdWindow *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"size", NULL};
+    Py_ssize_t size;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "n", names, &size)) return -1;
+    if (size < 1 || self->size != 0) {
+        PyErr_SetString(PyExc_ValueError, "size must be at least 1, and is given once");
+        return -1;
+    }
+    self->size = size;
+    self->largest = -1;
+    return 0;
+}
+
+static void
+window_dealloc(IdWindow *self)
+{
+    PyMem_Free(self->ids);
+    Py_XDECREF(self->others);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef window_methods[] = {
+    {"admit", (PyCFunction)window_admit_method, METH_O, PyDoc_STR("Whether an id is new; it is remembered.")},
+    {"resize", (PyCFunction)window_resize, METH_O, PyDoc_STR("Remember this many ids from now on.")},
+    {NULL}
+};
+
+static PySequenceMethods window_as_sequence = {
+    .sq_length = (lenfunc)window_length,
+    .sq_contains = (objobjproc)window_contains,
+};
+
+static PyTypeObject IdWindowType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_upbit_ws_speedups.IdWindow",
+    .tp_doc = PyDoc_STR("IdWindow(size): the last ids."),
+    .tp_basicsize = sizeof(IdWindow),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)window_init,
+    .tp_dealloc = (destructor)window_dealloc,
+    .tp_methods = window_methods,
+    .tp_as_sequence = &window_as_sequence,
+};
+
 /* -- slots -------------------------------------------------------------------------------------------------------- */
+
+#define LONGEST_TIMESTAMP 23
 
 typedef struct {
     PyObject_HEAD
-    PyObject *timestamp;   /* bytes */
-    PyObject *current;     /* (payload, stamp) or None */
-    PyObject *history;     /* deque */
-    PyObject *largest_id;  /* bytes */
-    PyObject *recent_ids;  /* set, or None where payloads have no ids */
+    PyObject *current;  /* (payload, stamp) or None */
+    PyObject *history;  /* Ring */
+    PyObject *ids;      /* IdWindow, or None where payloads have no ids */
     Py_ssize_t revision;
     Py_ssize_t epoch;
-    Py_ssize_t id_window;
     char is_attended;
+    unsigned char digits;
+    char timestamp[LONGEST_TIMESTAMP];
 } SlotCore;
 
 static int
 core_traverse(SlotCore *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->timestamp);
     Py_VISIT(self->current);
     Py_VISIT(self->history);
-    Py_VISIT(self->largest_id);
-    Py_VISIT(self->recent_ids);
+    Py_VISIT(self->ids);
     return 0;
 }
 
 static int
 core_clear(SlotCore *self)
 {
-    Py_CLEAR(self->timestamp);
     Py_CLEAR(self->current);
     Py_CLEAR(self->history);
-    Py_CLEAR(self->largest_id);
-    Py_CLEAR(self->recent_ids);
+    Py_CLEAR(self->ids);
     return 0;
 }
 
@@ -103,16 +384,36 @@ core_dealloc(SlotCore *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
+static PyObject *
+core_get_timestamp(SlotCore *self, void *closure)
+{
+    return PyBytes_FromStringAndSize(self->timestamp, self->digits);
+}
+
+static int
+core_set_timestamp(SlotCore *self, PyObject *value, void *closure)
+{
+    if (value == NULL || !PyBytes_Check(value) || PyBytes_GET_SIZE(value) > LONGEST_TIMESTAMP) {
+        PyErr_SetString(PyExc_TypeError, "a timestamp is bytes, 23 at the most");
+        return -1;
+    }
+    self->digits = (unsigned char)PyBytes_GET_SIZE(value);
+    memcpy(self->timestamp, PyBytes_AS_STRING(value), self->digits);
+    return 0;
+}
+
 static PyMemberDef core_members[] = {
-    {"timestamp", T_OBJECT_EX, offsetof(SlotCore, timestamp), 0, NULL},
     {"current", T_OBJECT_EX, offsetof(SlotCore, current), 0, NULL},
     {"history", T_OBJECT_EX, offsetof(SlotCore, history), 0, NULL},
-    {"largest_id", T_OBJECT_EX, offsetof(SlotCore, largest_id), 0, NULL},
-    {"recent_ids", T_OBJECT_EX, offsetof(SlotCore, recent_ids), 0, NULL},
+    {"ids", T_OBJECT_EX, offsetof(SlotCore, ids), 0, NULL},
     {"revision", T_PYSSIZET, offsetof(SlotCore, revision), 0, NULL},
     {"epoch", T_PYSSIZET, offsetof(SlotCore, epoch), 0, NULL},
-    {"id_window", T_PYSSIZET, offsetof(SlotCore, id_window), 0, NULL},
     {"is_attended", T_BOOL, offsetof(SlotCore, is_attended), 0, NULL},
+    {NULL}
+};
+
+static PyGetSetDef core_getset[] = {
+    {"timestamp", (getter)core_get_timestamp, (setter)core_set_timestamp, NULL, NULL},
     {NULL}
 };
 
@@ -127,6 +428,7 @@ static PyTypeObject SlotCoreType = {
     .tp_traverse = (traverseproc)core_traverse,
     .tp_clear = (inquiry)core_clear,
     .tp_members = core_members,
+    .tp_getset = core_getset,
 };
 
 /* -- lanes -------------------------------------------------------------------------------------------------------- */
@@ -164,25 +466,6 @@ find_first(const char *start, const char *end, const char *what, Py_ssize_t leng
     return NULL;
 }
 
-/* Whether the bytes at `at` sort before the bytes object `other`. */
-static int
-is_before(const char *at, Py_ssize_t length, PyObject *other)
-{
-    Py_ssize_t other_length = PyBytes_GET_SIZE(other);
-    int order = memcmp(at, PyBytes_AS_STRING(other), length < other_length ? length : other_length);
-    return order < 0 || (order == 0 && length < other_length);
-}
-
-static int
-append_to(PyObject *history, PyObject *entry)
-{
-    PyObject *args[2] = {history, entry};
-    PyObject *done = PyObject_VectorcallMethod(str_append, args, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    if (done == NULL) return -1;
-    Py_DECREF(done);
-    return 0;
-}
-
 static void
 replace(PyObject **field, PyObject *value)
 {
@@ -191,24 +474,48 @@ replace(PyObject **field, PyObject *value)
     Py_XDECREF(before);
 }
 
+/* Whether the digits at `at` sort before those of the slot, as bytes do. */
+static int
+is_before(const char *at, Py_ssize_t length, const SlotCore *slot)
+{
+    int order = memcmp(at, slot->timestamp, length < slot->digits ? length : slot->digits);
+    return order < 0 || (order == 0 && length < slot->digits);
+}
+
 /* Python code owns these fields as well: never trust that they are there and what they should be. */
 static int
-check_slot(SlotCore *slot)
+check_slot(const SlotCore *slot)
 {
-    if (slot->timestamp && PyBytes_Check(slot->timestamp) && slot->largest_id && PyBytes_Check(slot->largest_id)
-        && slot->current && slot->history && slot->recent_ids)
+    if (slot->current && slot->history && Py_IS_TYPE(slot->history, &RingType) && ((Ring *)slot->history)->maxlen
+        && slot->ids && (slot->ids == Py_None || Py_IS_TYPE(slot->ids, &IdWindowType)))
         return 0;
     PyErr_SetString(PyExc_TypeError, "a slot's fields are not what they should be");
     return -1;
 }
 
+/* The usual case: the entry becomes the newest one. */
+static int
+advance(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits)
+{
+    memcpy(slot->timestamp, at, digits);
+    slot->digits = (unsigned char)digits;
+    PyObject *before = slot->current;
+    slot->current = Py_NewRef(entry);
+    slot->revision++;
+    Py_DECREF(before);
+    return ring_append((Ring *)slot->history, entry) ? FAILED : TAKEN;
+}
+
 /* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
 static int
-ask_slot(PyObject *name, SlotCore *slot, PyObject *entry, PyObject *timestamp, PyObject *identity)
+ask_slot(PyObject *name, SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits, PyObject *identity)
 {
+    PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
+    if (timestamp == NULL) return FAILED;
     PyObject *args[4] = {(PyObject *)slot, entry, timestamp, identity};
     size_t count = identity == NULL ? 3 : 4;
     PyObject *answer = PyObject_VectorcallMethod(name, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(timestamp);
     if (answer == NULL) return FAILED;
     int taken = PyObject_IsTrue(answer);
     Py_DECREF(answer);
@@ -218,61 +525,36 @@ ask_slot(PyObject *name, SlotCore *slot, PyObject *entry, PyObject *timestamp, P
 static int
 take_state(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits)
 {
-    int is_older = is_before(at, digits, slot->timestamp);
-    PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
-    if (timestamp == NULL) return FAILED;
-    int result = TAKEN;
-    if (is_older) {
-        result = ask_slot(str_take, slot, entry, timestamp, NULL);
-    }
-    else {
-        replace(&slot->timestamp, timestamp);
-        replace(&slot->current, entry);
-        slot->revision++;
-        if (append_to(slot->history, entry)) result = FAILED;
-    }
-    Py_DECREF(timestamp);
-    return result;
+    if (is_before(at, digits, slot)) return ask_slot(str_take, slot, entry, at, digits, NULL);
+    return advance(slot, entry, at, digits);
 }
 
 static int
-take_trade(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits, PyObject *identity, Py_ssize_t epoch)
+take_trade(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits, const char *id, Py_ssize_t id_length,
+           Py_ssize_t epoch)
 {
-    PyObject *largest = slot->largest_id;
-    int is_usual = epoch == slot->epoch
-        && PyBytes_GET_SIZE(identity) == PyBytes_GET_SIZE(largest)
-        && memcmp(PyBytes_AS_STRING(identity), PyBytes_AS_STRING(largest), PyBytes_GET_SIZE(largest)) > 0
-        && !is_before(at, digits, slot->timestamp)
-        && PySet_Check(slot->recent_ids);
-    PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
-    if (timestamp == NULL) return FAILED;
-    int result = TAKEN;
-    if (!is_usual) {
-        result = ask_slot(str_take_identified, slot, entry, timestamp, identity);
-    }
-    else if (PySet_Add(slot->recent_ids, identity)) {
-        result = FAILED;
-    }
-    else {
-        replace(&slot->largest_id, identity);
-        replace(&slot->timestamp, timestamp);
-        replace(&slot->current, entry);
-        slot->revision++;
-        if (append_to(slot->history, entry)) result = FAILED;
-        else if (PySet_GET_SIZE(slot->recent_ids) >= slot->id_window) {
-            PyObject *done = PyObject_CallMethodNoArgs((PyObject *)slot, str_rotate_ids);
-            if (done == NULL) result = FAILED;
-            Py_XDECREF(done);
+    if (epoch == slot->epoch && slot->ids != Py_None && !is_before(at, digits, slot)) {
+        IdWindow *ids = (IdWindow *)slot->ids;
+        int64_t number = parse_id(id, id_length);
+        if (number > ids->largest) {
+            ids->largest = number;
+            return window_push(ids, number) ? FAILED : advance(slot, entry, at, digits);
         }
     }
-    Py_DECREF(timestamp);
+    PyObject *identity = PyBytes_FromStringAndSize(id, id_length);
+    if (identity == NULL) return FAILED;
+    int result = ask_slot(str_take_identified, slot, entry, at, digits, identity);
+    Py_DECREF(identity);
     return result;
 }
 
 static PyObject *
 new_entry(PyObject *payload, PyObject *stamp)
 {
-    return PyTuple_Pack(2, payload, stamp);
+    PyObject *entry = PyTuple_Pack(2, payload, stamp);
+    /* Bytes, a time and a number form no cycle. The collector would find that out later, at the cost of a look at each. */
+    if (entry != NULL) PyObject_GC_UnTrack(entry);
+    return entry;
 }
 
 /* Files one payload; `*entry` is set where the answer is TAKEN. */
@@ -282,8 +564,8 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
     const char *data = PyBytes_AS_STRING(payload);
     Py_ssize_t size = PyBytes_GET_SIZE(payload);
     Py_ssize_t position = lane->position < size ? lane->position : size;
-    const char *end = data + size, *at;
-    PyObject *identity = NULL;
+    const char *end = data + size, *at, *id = NULL;
+    Py_ssize_t id_length = 0;
     SlotCore *slot = lane->slot;
     if (slot == NULL || check_slot(slot)) return FAILED;
     if (lane->kind == ORDERBOOK) {
@@ -309,8 +591,8 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
             if (found == NULL) return NOT_AS_PREDICTED;
             const char *stop = memchr(found + length, ',', end - found - length);
             if (stop == NULL) return NOT_AS_PREDICTED;
-            identity = PyBytes_FromStringAndSize(found + length, stop - found - length);
-            if (identity == NULL) return FAILED;
+            id = found + length;
+            id_length = stop - id;
             at = data + position;
         }
     }
@@ -318,12 +600,11 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
     PyObject *made = new_entry(payload, stamp);
     int result = FAILED;
     if (made != NULL) {
-        result = identity == NULL ? take_state(slot, made, at, digits)
-                                  : take_trade(slot, made, at, digits, identity, epoch);
+        result = id == NULL ? take_state(slot, made, at, digits)
+                            : take_trade(slot, made, at, digits, id, id_length, epoch);
         if (result == TAKEN) *entry = Py_NewRef(made);
         Py_DECREF(made);
     }
-    Py_XDECREF(identity);
     return result;
 }
 
@@ -474,6 +755,111 @@ other_lane_take(PyObject *lane, PyObject *message, PyObject *stamp, PyObject **e
     return TAKEN;
 }
 
+/* Files one message by its lane. */
+static int
+file_one(PyObject *lane, PyObject *message, PyObject *stamp, Py_ssize_t epoch, PyObject *attend)
+{
+    PyObject *entry = NULL, *slot;
+    if (Py_IS_TYPE(lane, &LaneType)) {
+        int result = lane_take((Lane *)lane, message, stamp, epoch, &entry);
+        if (result != TAKEN) return result;
+        slot = Py_NewRef(((Lane *)lane)->slot);
+    }
+    else {
+        int result = other_lane_take(lane, message, stamp, &entry);
+        if (result != TAKEN) return result;
+        slot = PyObject_GetAttrString(lane, "slot");
+    }
+    int result = FAILED;
+    if (slot != NULL && !PyObject_TypeCheck(slot, &SlotCoreType)) {
+        PyErr_SetString(PyExc_TypeError, "a lane's slot must be a SlotCore");
+    }
+    else if (slot != NULL) {
+        result = TAKEN;
+        if (((SlotCore *)slot)->is_attended) {
+            PyObject *done = PyObject_CallFunctionObjArgs(attend, slot, entry, NULL);
+            if (done == NULL) result = FAILED;
+            Py_XDECREF(done);
+        }
+    }
+    Py_XDECREF(slot);
+    Py_DECREF(entry);
+    return result;
+}
+
+/* With many markets nothing of a slot is in the processor's cache any more when its next message comes. So what some
+ * messages will touch is asked for ahead, one step of the way for all of them before the next step. */
+#define WINDOW 24
+
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+static Ring *
+ring_of(PyObject *lane)
+{
+    SlotCore *slot = Py_IS_TYPE(lane, &LaneType) ? ((Lane *)lane)->slot : NULL;
+    if (slot == NULL || slot->history == NULL || !Py_IS_TYPE(slot->history, &RingType)) return NULL;
+    Ring *ring = (Ring *)slot->history;
+    return ring->size > 0 && ring->size == ring->maxlen ? ring : NULL;
+}
+
+static void
+fetch_ahead(PyObject *const *lanes, int count)
+{
+    Ring *rings[WINDOW];
+    PyObject *payloads[WINDOW];
+    for (int i = 0; i < count; i++)
+        if (Py_IS_TYPE(lanes[i], &LaneType)) PREFETCH(((Lane *)lanes[i])->slot);
+    for (int i = 0; i < count; i++)
+        if (Py_IS_TYPE(lanes[i], &LaneType) && ((Lane *)lanes[i])->slot) {
+            PREFETCH(((Lane *)lanes[i])->slot->history);
+            PREFETCH(((Lane *)lanes[i])->slot->ids);
+        }
+    for (int i = 0; i < count; i++)
+        if ((rings[i] = ring_of(lanes[i])) != NULL) PREFETCH(&rings[i]->items[rings[i]->first]);
+    for (int i = 0; i < count; i++)
+        if (rings[i] != NULL) {
+            char *oldest = (char *)rings[i]->items[rings[i]->first];
+            PREFETCH(oldest - 16);
+            PREFETCH(oldest + sizeof(PyVarObject));
+        }
+    for (int i = 0; i < count; i++) {
+        payloads[i] = NULL;
+        if (rings[i] == NULL) continue;
+        PyObject *oldest = rings[i]->items[rings[i]->first];
+        if (!PyTuple_Check(oldest) || PyTuple_GET_SIZE(oldest) != 2) continue;
+        payloads[i] = PyTuple_GET_ITEM(oldest, 0);
+        PREFETCH((char *)payloads[i] - 16);
+        PREFETCH(payloads[i]);
+    }
+    for (int i = 0; i < count; i++)
+        if (payloads[i] != NULL && PyBytes_Check(payloads[i]))
+            PREFETCH(PyBytes_AS_STRING(payloads[i]) + PyBytes_GET_SIZE(payloads[i]) + 16);
+}
+
+/* Finds the lanes of at most WINDOW messages, up to one that has none. How many; -1 with an exception. */
+static int
+find_lanes(PyObject *messages, Py_ssize_t position, PyObject *by_start, PyObject *by_head, PyObject **lanes)
+{
+    int count = 0;
+    for (; count < WINDOW && position + count < PyList_GET_SIZE(messages); count++) {
+        PyObject *message = PyList_GET_ITEM(messages, position + count);
+        if (!PyBytes_Check(message)) {
+            PyErr_SetString(PyExc_TypeError, "messages must be bytes");
+            break;
+        }
+        PyObject *lane = lane_of(message, by_start, by_head);
+        if (lane == NULL) break;
+        lanes[count] = Py_NewRef(lane);
+    }
+    if (!PyErr_Occurred()) return count;
+    while (count > 0) Py_DECREF(lanes[--count]);
+    return -1;
+}
+
 PyDoc_STRVAR(file_doc,
 "file(messages, position, by_start, by_head, stamp, attend) -> position\n\n"
 "File the messages from `position` on, up to one that no lane reads. Where a slot that took one is attended,\n"
@@ -482,53 +868,40 @@ PyDoc_STRVAR(file_doc,
 static PyObject *
 speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    Py_ssize_t epoch, position;
     if (nargs != 6 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[2]) || !PyDict_CheckExact(args[3])) {
         PyErr_SetString(PyExc_TypeError, "file(list, int, dict, dict, stamp, attend)");
         return NULL;
     }
-    PyObject *messages = args[0], *by_start = args[2], *by_head = args[3], *stamp = args[4], *attend = args[5];
-    position = PyLong_AsSsize_t(args[1]);
+    PyObject *messages = args[0], *stamp = args[4], *lanes[WINDOW];
+    Py_ssize_t epoch, position = PyLong_AsSsize_t(args[1]);
     if (position < 0) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "position must not be negative");
         return NULL;
     }
     if (stamp_epoch(stamp, &epoch)) return NULL;
-    for (; position < PyList_GET_SIZE(messages); position++) {
-        PyObject *message = PyList_GET_ITEM(messages, position), *entry = NULL;
-        if (!PyBytes_Check(message)) {
-            PyErr_SetString(PyExc_TypeError, "messages must be bytes");
-            return NULL;
-        }
-        PyObject *lane = lane_of(message, by_start, by_head);
-        if (lane == NULL) {
-            if (PyErr_Occurred()) return NULL;
-            break;
-        }
-        Py_INCREF(message); /* what is called may change the list or the tables */
-        Py_INCREF(lane);
-        int is_ours = Py_IS_TYPE(lane, &LaneType);
-        int result = is_ours ? lane_take((Lane *)lane, message, stamp, epoch, &entry)
-                             : other_lane_take(lane, message, stamp, &entry);
-        if (result == TAKEN) {
-            PyObject *slot = is_ours ? Py_NewRef(((Lane *)lane)->slot) : PyObject_GetAttrString(lane, "slot");
-            if (slot == NULL || !PyObject_TypeCheck(slot, &SlotCoreType)) {
-                if (slot != NULL) PyErr_SetString(PyExc_TypeError, "a lane's slot must be a SlotCore");
-                result = FAILED;
+    int count, result = TAKEN;
+    do {
+        count = find_lanes(messages, position, args[2], args[3], lanes);
+        if (count < 0) return NULL;
+        if (count > 1) fetch_ahead(lanes, count);
+        for (int i = 0; i < count; i++) {
+            if (result >= REFUSED) {
+                /* What is called may shorten the list. */
+                PyObject *message = PyList_GetItem(messages, position);
+                if (message == NULL) {
+                    result = FAILED;
+                }
+                else {
+                    Py_INCREF(message);
+                    result = file_one(lanes[i], message, stamp, epoch, args[5]);
+                    Py_DECREF(message);
+                    if (result >= REFUSED) position++;
+                }
             }
-            else if (((SlotCore *)slot)->is_attended) {
-                PyObject *done = PyObject_CallFunctionObjArgs(attend, slot, entry, NULL);
-                if (done == NULL) result = FAILED;
-                Py_XDECREF(done);
-            }
-            Py_XDECREF(slot);
-            Py_DECREF(entry);
+            Py_DECREF(lanes[i]);
         }
-        Py_DECREF(lane);
-        Py_DECREF(message);
         if (result == FAILED) return NULL;
-        if (result == NOT_AS_PREDICTED) break;
-    }
+    } while (count == WINDOW && result >= REFUSED);
     return PyLong_FromSsize_t(position);
 }
 
@@ -548,16 +921,16 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC
 PyInit__upbit_ws_speedups(void)
 {
-    str_append = PyUnicode_InternFromString("append");
     str_take = PyUnicode_InternFromString("take");
     str_take_identified = PyUnicode_InternFromString("take_identified");
-    str_rotate_ids = PyUnicode_InternFromString("rotate_ids");
     str_file = PyUnicode_InternFromString("file");
-    if (!str_append || !str_take || !str_take_identified || !str_rotate_ids || !str_file) return NULL;
-    if (PyType_Ready(&SlotCoreType) < 0 || PyType_Ready(&LaneType) < 0) return NULL;
+    if (!str_take || !str_take_identified || !str_file) return NULL;
+    if (PyType_Ready(&RingType) < 0 || PyType_Ready(&IdWindowType) < 0 || PyType_Ready(&SlotCoreType) < 0 || PyType_Ready(&LaneType) < 0) return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
     if (PyModule_AddIntConstant(module, "VERSION", SPEEDUPS_VERSION) < 0
+        || PyModule_AddObjectRef(module, "Ring", (PyObject *)&RingType) < 0
+        || PyModule_AddObjectRef(module, "IdWindow", (PyObject *)&IdWindowType) < 0
         || PyModule_AddObjectRef(module, "SlotCore", (PyObject *)&SlotCoreType) < 0
         || PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0) {
         Py_DECREF(module);

@@ -51,15 +51,55 @@ _SMALLEST_ID_WINDOW: Final = 512
 class _SlotCore:
     """What is written for every message of a key. The C loops have a base class of the same fields."""
 
-    __slots__ = (
-        "current", "epoch", "history", "id_window", "is_attended", "largest_id", "recent_ids", "revision", "timestamp",
-    )  # fmt: skip
+    __slots__ = ("current", "epoch", "history", "ids", "is_attended", "revision", "timestamp")
+
+
+class _IdWindow:
+    """The last `size` ids that came, and up to as many before them.
+
+    Two generations instead of an ordered set: forgetting costs nothing per id.
+    """
+
+    __slots__ = ("_largest", "_older", "_recent", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._recent: set[bytes] = set()
+        self._older: set[bytes] = set()
+        self._largest = b""
+
+    def admit(self, identity: bytes) -> bool:
+        """Whether an id is new; it is remembered."""
+        if identity > self._largest and len(identity) == len(self._largest):
+            # Nearly always: ids grow with time, so a larger one than any before was not seen before.
+            self._largest = identity
+        else:
+            if identity in self:
+                return False
+            if len(identity) > len(self._largest):
+                self._largest = identity
+        self._recent.add(identity)
+        if len(self._recent) >= self._size:
+            self._older, self._recent = self._recent, set()
+        return True
+
+    def __contains__(self, identity: bytes) -> bool:
+        return identity in self._recent or identity in self._older
+
+    def __len__(self) -> int:
+        return len(self._recent) + len(self._older)
+
+    def resize(self, size: int) -> None:
+        """Remember this many ids from now on."""
+        self._size = size
 
 
 if TYPE_CHECKING:
-    SlotCore = _SlotCore
+    SlotCore, IdWindow, Ring = _SlotCore, _IdWindow, deque
+elif speedups is None:
+    SlotCore, IdWindow, Ring = _SlotCore, _IdWindow, deque
 else:
-    SlotCore = _SlotCore if speedups is None else speedups.SlotCore
+    SlotCore, IdWindow, Ring = speedups.SlotCore, speedups.IdWindow, speedups.Ring
 
 
 class Slot(SlotCore):
@@ -78,14 +118,11 @@ class Slot(SlotCore):
         self.revision = 0
         #: Payloads, oldest first. Some are kept in any case, so that one that does not decode leaves one that does.
         self.history_limit = history_limit
-        self.history: deque[Entry] = deque(maxlen=max(history_limit, _SMALLEST_HISTORY))
+        self.history: deque[Entry] = Ring((), max(history_limit, _SMALLEST_HISTORY))
         #: Server time of the current payload, as its digits.
         self.timestamp = b""
-        #: Of types whose payloads have ids: the largest one, the younger half of those that are remembered, and at
-        #: how many of them that half becomes the older one.
-        self.largest_id = b""
-        self.recent_ids: set[bytes] | None = None
-        self.id_window = 0
+        #: The ids that came last, of types whose payloads have one.
+        self.ids: IdWindow | None = None
         #: How many payloads in a row were older than the current one, and against which one that was counted.
         self.run_of_older = 0
         self.run_against: bytes | None = None
@@ -153,7 +190,7 @@ class Slot(SlotCore):
         """Keep this many payloads from now on; the newest of those that are there stay."""
         if history_limit != self.history_limit:
             self.history_limit = history_limit
-            self.history = deque(self.history, maxlen=max(history_limit, _SMALLEST_HISTORY))
+            self.history = Ring(self.history, max(history_limit, _SMALLEST_HISTORY))
 
     def entries(self) -> list[Entry]:
         """The history, oldest first."""
@@ -167,45 +204,26 @@ class Slot(SlotCore):
 class TradeSlot(Slot):
     """Every trade once. Ids are unique but unordered inside one millisecond (Upbit: recent-trades page)."""
 
-    __slots__ = ("_older_ids",)
+    __slots__ = ()
 
-    recent_ids: set[bytes]
+    ids: IdWindow
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
-        # Two generations of ids instead of an ordered set: forgetting costs nothing per trade.
-        self.recent_ids = set()
-        self.id_window = max(history_limit, _SMALLEST_ID_WINDOW)
-        self._older_ids: set[bytes] = set()
+        self.ids = IdWindow(max(history_limit, _SMALLEST_ID_WINDOW))
 
     def resize(self, history_limit: int) -> None:
         super().resize(history_limit)
-        self.id_window = max(history_limit, _SMALLEST_ID_WINDOW)
-
-    def rotate_ids(self) -> None:
-        """The ids remembered become the older half; what was the older half is forgotten."""
-        self._older_ids = self.recent_ids
-        self.recent_ids = set()
+        self.ids.resize(max(history_limit, _SMALLEST_ID_WINDOW))
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
-        recent = self.recent_ids
-        if identity > self.largest_id and len(identity) == len(self.largest_id):
-            # Nearly always: ids grow with time, so a larger one than any before was not seen before.
-            self.largest_id = identity
-            is_known = False
-        else:
-            is_known = identity in recent or identity in self._older_ids
-            if len(identity) > len(self.largest_id):
-                self.largest_id = identity
+        is_known = not self.ids.admit(identity)
         if entry[1][1] != self.epoch:
             entry = self._change_epoch(entry, identity, is_known)
         if is_known:
             self.duplicates += 1
             self._renew(entry)
             return False
-        recent.add(identity)
-        if len(recent) >= self.id_window:
-            self.rotate_ids()
         if timestamp >= self.timestamp or self._believes_older():
             self.timestamp = timestamp
             self.current = entry
@@ -229,7 +247,7 @@ class TradeSlot(Slot):
 
     def knows(self, identity: bytes) -> bool:
         """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""
-        return identity in self.recent_ids or identity in self._older_ids
+        return identity in self.ids
 
 
 class CandleSlot(Slot):
