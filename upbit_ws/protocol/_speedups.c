@@ -757,7 +757,7 @@ other_lane_take(PyObject *lane, PyObject *message, PyObject *stamp, PyObject **e
 
 /* Files one message by its lane. */
 static int
-file_one(PyObject *lane, PyObject *message, PyObject *stamp, Py_ssize_t epoch, PyObject *attend)
+file_one(PyObject *lane, PyObject *message, PyObject *stamp, Py_ssize_t epoch, PyObject *attend, PyObject *result_of_batch)
 {
     PyObject *entry = NULL, *slot;
     if (Py_IS_TYPE(lane, &LaneType)) {
@@ -777,7 +777,7 @@ file_one(PyObject *lane, PyObject *message, PyObject *stamp, Py_ssize_t epoch, P
     else if (slot != NULL) {
         result = TAKEN;
         if (((SlotCore *)slot)->is_attended) {
-            PyObject *done = PyObject_CallFunctionObjArgs(attend, slot, entry, NULL);
+            PyObject *done = PyObject_CallFunctionObjArgs(attend, slot, entry, result_of_batch, NULL);
             if (done == NULL) result = FAILED;
             Py_XDECREF(done);
         }
@@ -861,15 +861,15 @@ find_lanes(PyObject *messages, Py_ssize_t position, PyObject *by_start, PyObject
 }
 
 PyDoc_STRVAR(file_doc,
-"file(messages, position, by_start, by_head, stamp, attend) -> position\n\n"
+"file(messages, position, by_start, by_head, stamp, attend, result) -> position\n\n"
 "File the messages from `position` on, up to one that no lane reads. Where a slot that took one is attended,\n"
-"`attend(slot, entry)` is called.");
+"`attend(slot, entry, result)` is called.");
 
 static PyObject *
 speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs != 6 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[2]) || !PyDict_CheckExact(args[3])) {
-        PyErr_SetString(PyExc_TypeError, "file(list, int, dict, dict, stamp, attend)");
+    if (nargs != 7 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[2]) || !PyDict_CheckExact(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "file(list, int, dict, dict, stamp, attend, result)");
         return NULL;
     }
     PyObject *messages = args[0], *stamp = args[4], *lanes[WINDOW];
@@ -893,7 +893,7 @@ speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
                 }
                 else {
                     Py_INCREF(message);
-                    result = file_one(lanes[i], message, stamp, epoch, args[5]);
+                    result = file_one(lanes[i], message, stamp, epoch, args[5], args[6]);
                     Py_DECREF(message);
                     if (result >= REFUSED) position++;
                 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import Enum, unique
+from typing import Final
 
 from attrs import define
 
@@ -29,6 +30,10 @@ class Standing(Enum):
     OLDER = "older"
     """Open beside a newer one: make before break."""
     OVER = "over"
+
+
+#: `admit` is called for every read; the look-up of a member costs as much as the rest of it.
+_NEWEST: Final = Standing.NEWEST
 
 
 @define(slots=True)
@@ -101,7 +106,7 @@ class EpochManager:
         entry = self._epochs[epoch]
         if now > entry.alive_at:
             entry.alive_at = now
-        return Standing.NEWEST if numbers[-1] == epoch else Standing.OLDER
+        return _NEWEST if numbers[-1] == epoch else Standing.OLDER
 
     def current(self, endpoint: Hashable) -> int | None:
         """The newest open epoch of `endpoint`, None while it has no connection."""

@@ -12,7 +12,7 @@ and trades.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from upbit_ws._extension import speedups
 from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, START_LENGTH, predicted_head
@@ -21,6 +21,8 @@ from upbit_ws.protocol.slots import Entry, Slot, Stamp
 __all__ = ["Lane", "file_batch", "lane_for"]
 
 _TIMESTAMP_DIGITS: Final = 13
+#: What a batch leaves to do: made by the caller, passed through here.
+Result = TypeVar("Result")
 
 
 class Lane(Protocol):
@@ -194,14 +196,15 @@ def _file_batch(
     by_start: dict[bytes, Lane],
     by_head: dict[bytes, Lane],
     stamp: Stamp,
-    attend: Callable[[Slot, Entry], object],
+    attend: Callable[[Slot, Entry, Result], object],
+    result: Result,
 ) -> int:
     """File the messages from `position` on, up to one that no lane reads; the position of that one, or the end.
 
     Args:
         by_start: Lanes by the first `START_LENGTH` bytes of their heads, where those suffice.
         by_head: All lanes by their heads.
-        attend: Called for each payload taken by a slot that is attended.
+        attend: Called with slot, entry and `result` for each payload taken by a slot that is attended.
     """
     lane_of_start, lane_of = by_start.get, by_head.get
     for place in range(position, len(messages)):
@@ -214,7 +217,7 @@ def _file_batch(
         entry = lane.file(message, stamp)
         if entry:
             if lane.slot.is_attended:
-                attend(lane.slot, entry)  # type: ignore[arg-type]
+                attend(lane.slot, entry, result)  # type: ignore[arg-type]
         elif entry is None:
             return place
     return len(messages)

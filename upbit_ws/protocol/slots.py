@@ -94,12 +94,14 @@ class _IdWindow:
         self._size = size
 
 
-if TYPE_CHECKING:
-    SlotCore, IdWindow, Ring = _SlotCore, _IdWindow, deque
-elif speedups is None:
-    SlotCore, IdWindow, Ring = _SlotCore, _IdWindow, deque
+if TYPE_CHECKING or speedups is None:
+    SlotCore = _SlotCore
+    IdWindow = _IdWindow
+    Ring = deque
 else:
-    SlotCore, IdWindow, Ring = speedups.SlotCore, speedups.IdWindow, speedups.Ring
+    SlotCore = speedups.SlotCore
+    IdWindow = speedups.IdWindow
+    Ring = speedups.Ring
 
 
 class Slot(SlotCore):

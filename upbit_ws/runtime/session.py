@@ -43,6 +43,9 @@ _CONFIRM_STEP: Final = 0.25
 #: is awake: without this, a suspend would show no earlier than the next ping.
 _LOOK: Final = 2.0
 _NEVER: Final = float("inf")
+#: While data flows, the clocks hear of it this often (seconds) and whenever they are asked; shorter pauses are nothing
+#: to them, and telling them of every read cost as much as filing what it brought.
+_TELL_EVERY: Final = 0.05
 
 
 @frozen(kw_only=True)
@@ -115,7 +118,11 @@ class Session:
         #: A successor has taken over: nothing is asked for here any more.
         self.is_retiring = False
         self.opened_at = now
-        self.has_data = False
+        #: When data was last read, the last of these moments that the clocks were told, and from when on they are to be
+        #: told at once.
+        self._heard_at = -_NEVER
+        self._told_at = -_NEVER
+        self._tell_from = -_NEVER
         #: The error frame that the exchange sent before it closed, if it did.
         self.rejection: tuple[str, str] | None = None
 
@@ -124,12 +131,17 @@ class Session:
     @property
     def last_frame_at(self) -> float:
         """When anything was last read."""
-        return self._liveness.last_bytes_at
+        return max(self._liveness.last_bytes_at, self._heard_at)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any data was read."""
+        return self._heard_at > -_NEVER
 
     @property
     def last_data_at(self) -> float:
         """When data was last read."""
-        return self._liveness.last_data_at
+        return max(self._liveness.last_data_at, self._heard_at)
 
     @property
     def renew_at(self) -> float:
@@ -166,11 +178,14 @@ class Session:
         if readable:
             messages = transport.receive()
             now = self._now = clock()
-            self._is_flowing = bool(self._coalesce and messages)
-            if messages or not was_flowing:
-                self._liveness.on_bytes(now)
             if messages:
                 self._take(messages, now)
+                if self._coalesce:
+                    self._is_flowing = True
+            else:
+                self._is_flowing = False
+                if not was_flowing:
+                    self._liveness.on_bytes(now)
             if transport.pongs:
                 self._take_pongs(now)
         else:
@@ -186,9 +201,13 @@ class Session:
         parts.meter.received(len(messages))
         if len(result.controls) + result.unusable < len(messages):
             # Replies to requests say nothing about the feed: an error frame must not pass for data, nor must garbage.
-            self.has_data = True
-            if self._liveness.on_data(now):
-                parts.pool.trust(self.epoch)
+            heard_before, self._heard_at = self._heard_at, now
+            if now >= self._tell_from:
+                if heard_before > self._told_at:
+                    self._tell_liveness(heard_before)  # the pause since then counts
+                self._tell_liveness(now)
+        else:
+            self._liveness.on_bytes(now)
         if result.reopened:
             # Before the deliveries: what was missed goes to subscribers ahead of what is newer.
             parts.reopen(result.reopened)
@@ -196,6 +215,14 @@ class Session:
             parts.deliver(result.deliveries)
         for control in result.controls:
             self._take_control(control, now)
+
+    def _tell_liveness(self, heard_at: float) -> None:
+        """Data was read at `heard_at`."""
+        self._told_at = heard_at
+        self._tell_from = heard_at + _TELL_EVERY
+        self._liveness.on_bytes(heard_at)
+        if self._liveness.on_data(heard_at):
+            self._parts.pool.trust(self.epoch)
 
     def _take_pongs(self, now: float) -> None:
         for payload in self.transport.pongs:
@@ -228,7 +255,10 @@ class Session:
         """Do what is due; return when to look again."""
         if self._is_stopping():
             raise Retired("closed by its owner")
+        if self._heard_at > self._told_at:
+            self._tell_liveness(self._heard_at)
         self._tick_liveness(now)
+        self._tell_from = -_NEVER
         if self.is_retiring:
             return min(self._liveness.next_deadline(), now + _LOOK)
         if now >= self._confirm_at:

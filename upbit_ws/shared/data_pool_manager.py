@@ -34,28 +34,36 @@ __all__ = ["DataPoolManager", "Ingested", "PoolCounters"]
 
 _WIRE_NAMES: Final = frozenset(data_type.value for data_type in DataType)
 _CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
+#: Looking up the member of an enum costs more than all else that a batch of one message does here.
+_NEWEST: Final = Standing.NEWEST
 
 
 #: Shared and never written to: a batch that leaves nothing to do makes no lists.
 _NO_CONTROLS: Final[list[dict[str, Any]]] = []
 _NO_DELIVERIES: Final[list[tuple[Slot, Entry]]] = []
 _NO_REOPENED: Final[list[tuple[Slot, Reopened]]] = []
+_NO_WAITERS: Final[list[Waiter]] = []
 
 
 class Ingested:
-    """What one batch left to do outside the lock. Its lists are made when something comes into them, which is rare."""
+    """What one batch left to do outside the lock. Nearly always nothing: then making it has cost nothing either."""
 
-    __slots__ = ("controls", "deliveries", "reopened", "unusable")
+    #: How many of its messages were nothing that the exchange documents.
+    unusable = 0
+    #: Error, status and control replies, parsed.
+    controls: list[dict[str, Any]] = _NO_CONTROLS
+    #: Payloads of slots that somebody watches, in order.
+    deliveries: list[tuple[Slot, Entry]] = _NO_DELIVERIES
+    #: Log streams that go on after a loss, with what came before and after it.
+    reopened: list[tuple[Slot, Reopened]] = _NO_REOPENED
+    #: Threads to wake.
+    fired: list[Waiter] = _NO_WAITERS
 
-    def __init__(self) -> None:
-        #: How many of its messages were nothing that the exchange documents.
-        self.unusable = 0
-        #: Error, status and control replies, parsed.
-        self.controls: list[dict[str, Any]] = _NO_CONTROLS
-        #: Payloads of slots that somebody watches, in order.
-        self.deliveries: list[tuple[Slot, Entry]] = _NO_DELIVERIES
-        #: Log streams that go on after a loss, with what came before and after it.
-        self.reopened: list[tuple[Slot, Reopened]] = _NO_REOPENED
+    def wake(self) -> None:
+        """Wake the threads that are to be woken, once."""
+        fired, self.fired = self.fired, _NO_WAITERS
+        for waiter in fired:
+            waiter.fire()
 
 
 @frozen
@@ -232,34 +240,29 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         """File one read batch of a connection. Called by its I/O thread."""
         result = Ingested()
         stamp = (now, epoch)
-        fired: list[Waiter] = []
-
-        def attend(slot: Slot, entry: Entry) -> None:
-            self._attend_locked(slot, entry, result, fired)
-
         with self._lock:
             self._messages += len(messages)
             standing = self._epochs.admit(endpoint, epoch, now)
-            if standing is not Standing.NEWEST:
+            if standing is not _NEWEST:
                 if standing is Standing.OVER:
                     self._stale += len(messages)
                     return result
                 messages = self._still_counting_locked(messages, epoch)
-            position = file_batch(messages, 0, self._lanes_by_start, self._lanes, stamp, attend)
-        while True:
-            if fired:
-                for waiter in fired:
-                    waiter.fire()
-                fired.clear()
-            if position == len(messages):
-                return result
+            position = file_batch(messages, 0, self._lanes_by_start, self._lanes, stamp, self._attend_locked, result)
+        if result.fired:
+            result.wake()
+        while position < len(messages):
             # One at a time, so that subscribers get all of a batch in the order in which it came.
             self._ingest_unmatched(messages[position], stamp, result)
             with self._lock:
                 if not self._epochs.is_current(endpoint, epoch):
                     self._stale += len(messages) - position - 1
                     return result
-                position = file_batch(messages, position + 1, self._lanes_by_start, self._lanes, stamp, attend)
+                position = file_batch(
+                    messages, position + 1, self._lanes_by_start, self._lanes, stamp, self._attend_locked, result
+                )
+            result.wake()
+        return result
 
     def _still_counting_locked(self, messages: list[bytes], epoch: int) -> list[bytes]:
         """What still counts of a batch of the older of two open connections: no state that the newer one delivers
@@ -310,23 +313,23 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         if key.data_type.needs_auth:
             result.deliveries = [*result.deliveries, *self._file_account_event(event, payload, stamp)]
             return None
-        fired: list[Waiter] = []
         with self._lock:
             slot = self._slots.get(key)
             if slot is None or not self._epochs.is_current(key.data_type.endpoint, stamp[1]):
                 self._unwanted += 1
                 return None
             if file_parsed(slot, payload, element, stamp) and slot.is_attended:
-                self._attend_locked(slot, (payload, stamp), result, fired)
-        for waiter in fired:
-            waiter.fire()
+                self._attend_locked(slot, (payload, stamp), result)
+        result.wake()
         return slot
 
-    def _attend_locked(self, slot: Slot, entry: Entry, result: Ingested, fired: list[Waiter]) -> None:
+    def _attend_locked(self, slot: Slot, entry: Entry, result: Ingested) -> None:
         """A slot took a payload, and somebody waits for it, subscribes to it, or has to hear that it was reopened."""
         assert self._lock.locked()
         if slot.waiters:
-            collect_waiters(slot, fired)
+            if result.fired is _NO_WAITERS:
+                result.fired = []
+            collect_waiters(slot, result.fired)
         if slot.watchers:
             if result.deliveries is _NO_DELIVERIES:
                 result.deliveries = []

@@ -23,10 +23,11 @@ _READABLE = (True, False, False)
 class Poller:
     """Waits on `poll`, in which both descriptors are registered once."""
 
-    __slots__ = ("_only_readable", "_poll", "_socket_fd", "_wakeup_fd", "_wants_write")
+    __slots__ = ("_only_readable", "_poll", "_poll_now", "_socket_fd", "_wakeup_fd", "_wants_write")
 
     def __init__(self, sock: socket.socket, wakeup: Wakeup | None) -> None:
         self._poll = select.poll()
+        self._poll_now = self._poll.poll
         self._socket_fd = sock.fileno()
         self._wakeup_fd = -1
         self._wants_write = False
@@ -46,7 +47,7 @@ class Poller:
         if wants_write is not self._wants_write:
             self._wants_write = wants_write
             self._poll.modify(self._socket_fd, select.POLLIN | select.POLLOUT if wants_write else select.POLLIN)
-        found = self._poll.poll(None if timeout is None else min(max(timeout, 0.0) * 1000.0, _LONGEST))
+        found = self._poll_now(None if timeout is None else min(max(timeout, 0.0) * 1000.0, _LONGEST))
         if found == self._only_readable:
             return _READABLE
         readable = writable = woken = False
