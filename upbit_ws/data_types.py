@@ -19,6 +19,9 @@ __all__ = ["DataType", "Endpoint", "Retention", "StreamKey", "StreamType", "Wire
 class TextEnum(str, Enum):
     """An enum whose members are their text in every respect, on every Python version."""
 
+    # That of Enum goes by the name, so it would disagree with equality; and it is Python code, which is slow.
+    __hash__ = str.__hash__
+
     def __str__(self) -> str:
         return str.__str__(self)
 

@@ -116,7 +116,6 @@ class ConnectionMetrics:
     epoch: int = 0
     connects: int = 0
     reconnects: int = 0
-    frames: int = 0
     messages: int = 0
     bytes: int = 0
     reads: int = 0

@@ -102,15 +102,13 @@ class TestConnectionMeter:
 
     def test_everything_counted_is_in_the_snapshot(self) -> None:
         meter = ConnectionMeter(Endpoint.PRIVATE)
-        meter.received(3)
-        meter.received(2, 5)
+        meter.messages += 5
         meter.request()
         meter.ping()
         meter.pong(0.2)
         assert meter.snapshot(ConnectionState.ERROR, last_error="no") == ConnectionMetrics(
             endpoint=Endpoint.PRIVATE,
             state=ConnectionState.ERROR,
-            frames=8,
             messages=5,
             requests_sent=1,
             pings_sent=1,

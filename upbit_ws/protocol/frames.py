@@ -144,8 +144,14 @@ class FrameReader:
             data = b"".join(self._pending)
             self._pending.clear()
             self._pending_size = 0
+        position = 0
+        if self._splits_fast and self._opcode is None:
+            position = _split(data, 0, messages)
+            if position == len(data):
+                self._needed = 2
+                return messages
         try:
-            position = self._split(data, messages)
+            position = self._read_rest(data, position, messages)
         except _Violation as violation:
             self.error = WebSocketProtocolError(str(violation), close_code=violation.close_code)
             return messages
@@ -155,20 +161,15 @@ class FrameReader:
             self._pending_size = len(rest)
         return messages
 
-    def _split(self, data: bytes, messages: list[bytes]) -> int:
-        """Read all whole frames of `data`; return where the first unfinished one begins."""
-        position = 0
-        size = len(data)
+    def _read_rest(self, data: bytes, position: int, messages: list[bytes]) -> int:
+        """Read all whole frames of `data` from one on that is not common; return where the first unfinished one begins."""
         while True:
-            if self._splits_fast and self._opcode is None:
-                position = _split(data, position, messages)
-                if position == size:
-                    self._needed = 2
-                    return position
             following = self._read_frame(data, position, messages)
             if following == position or self.close is not None:
                 return following
             position = following
+            if self._splits_fast and self._opcode is None:
+                position = _split(data, position, messages)
 
     def _read_frame(self, data: bytes, position: int, messages: list[bytes]) -> int:
         """Read the one frame at `position` by all the rules; return where the next begins, or `position` if it is

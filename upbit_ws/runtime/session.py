@@ -166,11 +166,16 @@ class Session:
     def step(self, patience: float) -> bool:
         """One round: wait at most `patience` seconds, read, and do what is due. True where something was."""
         transport, clock = self.transport, self._parts.clock
-        limit = max(min(self._due - self._now, patience), 0.0)
+        # Written out here and in what is called below: `min` and `max` cost as much as a system call.
+        limit = self._due - self._now
+        if limit > patience:
+            limit = patience
+        if limit < 0.0:
+            limit = 0.0
         was_flowing = self._is_flowing
         if was_flowing:
             # Bytes come all the time: let them gather without waking for the first one.
-            readable, woken = True, self._wakeup.wait(min(self._coalesce, limit))
+            readable, woken = True, self._wakeup.wait(self._coalesce if self._coalesce < limit else limit)
         else:
             readable, woken = transport.wait(limit)
             if readable and self._coalesce and not woken:
@@ -198,7 +203,7 @@ class Session:
     def _take(self, messages: list[bytes], now: float) -> None:
         parts = self._parts
         result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
-        parts.meter.received(len(messages))
+        parts.meter.messages += len(messages)
         if len(result.controls) + result.unusable < len(messages):
             # Replies to requests say nothing about the feed: an error frame must not pass for data, nor must garbage.
             heard_before, self._heard_at = self._heard_at, now

@@ -108,7 +108,7 @@ class ConnectionMeter:
         self.rtt = Histogram()
         self.attempts = 0
         self.connects = 0
-        self.frames = 0
+        #: Data messages. Counted up by the I/O thread itself: a call would cost more than the rest of counting.
         self.messages = 0
         self.requests = 0
         self.pings = 0
@@ -134,11 +134,6 @@ class ConnectionMeter:
             self._bytes += transport.bytes_received
             self._reads += transport.reads
             self._seconds += seconds
-
-    def received(self, messages: int, frames: int | None = None) -> None:
-        """A read batch held so many data messages, in so many frames (as many, when not told)."""
-        self.messages += messages
-        self.frames += messages if frames is None else frames
 
     def request(self) -> None:
         """A subscription request was sent."""
@@ -180,7 +175,6 @@ class ConnectionMeter:
             epoch=epoch,
             connects=self.connects,
             reconnects=max(self.connects - 1, 0),
-            frames=self.frames,
             messages=self.messages,
             bytes=self.bytes,
             reads=self.reads,

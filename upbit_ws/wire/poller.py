@@ -47,7 +47,11 @@ class Poller:
         if wants_write is not self._wants_write:
             self._wants_write = wants_write
             self._poll.modify(self._socket_fd, select.POLLIN | select.POLLOUT if wants_write else select.POLLIN)
-        found = self._poll_now(None if timeout is None else min(max(timeout, 0.0) * 1000.0, _LONGEST))
+        if timeout is not None:
+            timeout = timeout * 1000.0 if timeout > 0.0 else 0.0
+            if timeout > _LONGEST:
+                timeout = _LONGEST
+        found = self._poll_now(timeout)
         if found == self._only_readable:
             return _READABLE
         readable = writable = woken = False

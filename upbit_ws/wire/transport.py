@@ -136,7 +136,7 @@ class Transport:
         """
         if self._has_unseen or self._failure is not None or self._write_failure is not None:
             timeout = 0.0
-        readable, writable, woken = self._poller.wait(timeout, self.wants_write if self._outgoing else False)
+        readable, writable, woken = self._poller.wait(timeout, bool(self._outgoing) and self._write_failure is None)
         if readable and not woken and not writable:
             return _READABLE
         if woken:

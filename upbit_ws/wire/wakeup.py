@@ -67,7 +67,8 @@ class Wakeup:
     def wait(self, timeout: float | None) -> bool:
         """Block until it is set, at most `timeout` seconds; clear it. True where it was set."""
         if self._poll is not None:
-            was_set = bool(self._poll.poll(None if timeout is None else max(timeout, 0.0) * 1000.0))
+            milliseconds = None if timeout is None else timeout * 1000.0 if timeout > 0.0 else 0.0
+            was_set = bool(self._poll.poll(milliseconds))
         else:
             was_set = bool(select.select([self._reader], [], [], None if timeout is None else max(timeout, 0.0))[0])
         if was_set:
