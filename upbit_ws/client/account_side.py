@@ -41,7 +41,7 @@ class AccountSide:
         self.authenticator = UpbitAuthenticator(config.auth, clock=parts.clock, nonce=lambda: str(uuid.uuid4()))
         signed = partial(make_rest_client, config, authorization=self.authenticator.rest_authorization)
         self.reconciler = AccountReconciler(evolve(parts, rest=signed))
-        parts.pool.on_incomplete = self.reconciler.note
+        parts.pool.gate = self.reconciler
 
     def check(
         self, connections: Connections, owner: Hashable, wants: Iterable[Want], endpoints: Iterable[Endpoint] = ()
@@ -74,7 +74,8 @@ class AccountSide:
 
     def cover(self) -> None:
         """What is wanted of the private endpoint has changed."""
-        self.reconciler.cover(self._subscriptions.asked(Endpoint.PRIVATE))
+        version = self._subscriptions.version(Endpoint.PRIVATE)
+        self.reconciler.cover(self._subscriptions.asked(Endpoint.PRIVATE), version)
 
     def refusals(
         self, connections: Connections, wants: Iterable[Want], rejections: Mapping[StreamKey, RequestRejectedError]

@@ -316,7 +316,7 @@ class NativeWebSocketClient:
             self._renew_not_before = self._parts.clock() + _RENEW_AGAIN_AFTER
             self._retire(new, str(error), None)
             old.resume()
-            self._session = old
+            self._epoch, self._session = old.epoch, old
             return old
         old.close()
         self._retire(old, "replaced by a new connection", 1000)
