@@ -191,7 +191,7 @@ class SimpleWebSocketClient(AccountPulls):
         deadline = self._deadline(timeout)
         self._manager.wait_for_markets(self._selection.interests.patterns(), deadline)
         slots = self._selection.everything()
-        silent = {slot.key for slot in self._puller.wait_until_ready(slots, deadline)}
+        silent = {slot.key for slot in self._puller.wait_until_ready(slots, deadline, self._is_ready)}
         return Readiness(
             delivered=tuple(slot.key for slot in slots if slot.key not in silent),
             silent=tuple(slot.key for slot in slots if slot.key in silent),
@@ -304,7 +304,7 @@ class SimpleWebSocketClient(AccountPulls):
             connections=tuple(status for status in self._manager.connection_statuses() if status.endpoint in endpoints),
             interests=len(slots),
             delivered=len(delivered),
-            silent=tuple(slot.key for slot in slots if not slot.is_ready),
+            silent=tuple(slot.key for slot in slots if not self._is_ready(slot)),
             oldest_vouched_age=max(ages, default=None),
         )
 

@@ -16,7 +16,7 @@ from upbit_ws.protocol.account_slots import AccountSlot, event_identity, is_acco
 from upbit_ws.protocol.slots import Entry, Slot, Stamp
 from upbit_ws.shared.account_book import AccountBook
 from upbit_ws.shared.waiting import Waiter
-from upbit_ws.types import StreamKey
+from upbit_ws.types import StreamKey, Want
 
 if TYPE_CHECKING:
     from upbit_ws.protocol.epoch_manager import EpochManager
@@ -50,13 +50,14 @@ class AccountFiling:
         #: Without one, events of orders and balances go the way of all others.
         self.gate: AccountGate | None = None
 
-    def establish(self, keys: Iterable[StreamKey], epoch: int) -> None:
+    def establish(self, wants: Iterable[Want], epoch: int) -> None:
         """The exchange confirmed these streams on the connection of this epoch."""
         with self._lock:
-            for key in keys:
-                slot = self._slots.get(key)
+            for want in wants:
+                slot = self._slots.get(want.key)
                 if isinstance(slot, AccountSlot):
                     slot.established_in = max(slot.established_in, epoch)
+                    slot.confirmed = want
 
     def file_recovered(self, events: Iterable[Event], now: float) -> Filed:
         """File events that were missed and found over REST; what of it is for subscribers, in order."""
