@@ -361,6 +361,7 @@ class GlobalWebSocketManager(ManagerReports):
                 wake=self._wake,
                 expand=self._markets.expand,
                 publish=self._publish,
+                refusal=lambda data_type: self._account.refusal(self._connections, data_type),
             )
         )
 

@@ -320,7 +320,9 @@ class AccountReconciler:
         self._failures += 1
         delay = min(_FIRST_DELAY * 2.0 ** min(self._failures - 1, 16), _LONGEST_DELAY)
         if isinstance(error, AuthenticationError):
-            self.refusal, delay = error, _REFUSED_DELAY
+            if self.refusal is None or self.refusal.name != error.name:  # one object for as long as it is the same one
+                self.refusal = error
+            delay = _REFUSED_DELAY
             self._parts.publish(
                 AuthenticationFailed(Endpoint.PRIVATE, self._parts.clock(), error.name, error.message_ko)
             )

@@ -345,7 +345,8 @@ class NativeWebSocketClient:
             logger.critical("! %s: somebody has to act before trying again helps: %s", parts.endpoint, error)
         self._next_attempt_at = now + delay
         if self._backoff.is_refused and isinstance(error, AuthenticationError):
-            self.refusal = error
+            if self.refusal is None or self.refusal.name != error.name:  # one object for as long as it is the same one
+                self.refusal = error
             parts.publish(AuthenticationFailed(parts.endpoint, now, error.name, error.message_ko))
             parts.pool.wake_all()
         parts.publish(BackingOff(parts.endpoint, now, delay, self._backoff.attempt, str(error)))
