@@ -78,6 +78,8 @@ def test_who_subscribes_while_the_keys_are_refused_is_told_at_once(listener: Lis
 
 def test_a_subscription_that_is_over_is_told_nothing(listener: Listener) -> None:
     listener.rig.push.unsubscribe(listener.subscribe(DataType.MY_ORDER))
+    listener.subscribe(DataType.MY_ASSET)
+    listener.rig.push.hush(listener.rig.member.token)
     listener.refuse(AuthenticationError("jwt_verification"))
 
     assert listener.names() == []

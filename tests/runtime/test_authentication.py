@@ -26,6 +26,7 @@ from upbit_ws import (
 )
 from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy
 from upbit_ws.lifecycle import AuthenticationFailed
+from upbit_ws.protocol.backoff import Backoff
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
 
@@ -104,6 +105,25 @@ def test_each_subscription_with_callback_hears_of_refused_keys_by_its_own_error_
             assert [type(error) for error in errors] == [AuthenticationError]
         assert "upbit.com/mypage/open_api_management" in str(orders[0])
         assert prices == []
+
+
+def test_it_hears_of_them_once_however_often_they_are_tried(
+    make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Backoff.failed
+    monkeypatch.setattr(Backoff, "failed", lambda self, *facts: min(failed(self, *facts), 0.05))
+    sandbox = make_sandbox(auth_failure="http", connect_limit=None, **QUIET)
+    errors: list[BaseException] = []
+    with (
+        GlobalWebSocketManager(account_config(sandbox.url, secret_key="wrong" * 8)) as manager,
+        WebSocketClientProxy("a", manager=manager) as proxy,
+    ):
+        proxy.subscribe_my_order(print, on_error=errors.append)
+        wait_until(lambda: sum(isinstance(event, AuthenticationFailed) for event in manager.recent_events()) >= 4, "4")
+        proxy.subscribe_my_asset(print, on_error=errors.append)
+        wait_until(lambda: len(errors) == 2, "the error of the second one")
+
+        assert errors[0] is errors[1]
 
 
 def test_keys_that_rest_alone_refuses_are_told_to_orders_and_balances_and_not_to_announcements(

@@ -16,8 +16,8 @@ import pytest
 from tests.account_deliveries import named
 from tests.account_events import fill_row, order_event, order_row
 from upbit_ws.config import RecoveryConfig
-from upbit_ws.exceptions import RestError
-from upbit_ws.lifecycle import Connected, ConnectionEvent, Disconnected, GapReported
+from upbit_ws.exceptions import AuthenticationError, RestError
+from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected, GapReported
 from upbit_ws.models import convert_event_to_dict
 from upbit_ws.protocol.account_turns import Delivery, order_of
 from upbit_ws.protocol.gap_filling import GapState
@@ -272,6 +272,31 @@ def test_failures_on_one_connection_do_not_slow_down_the_next_one(desk: Desk) ->
     desk.now = 0.5
     desk.work()
     assert not desk.reconciler._hold.is_whole
+
+
+def test_a_refusal_of_the_keys_is_one_object_until_it_is_another_one_or_over(desk: Desk) -> None:
+    answer, refused = desk.exchange.signed_get, "jwt_verification"
+
+    def refuse(path: str, query: Any = (), **_: Any) -> Any:
+        raise AuthenticationError(refused)
+
+    desk.exchange.signed_get = refuse  # type: ignore[method-assign]
+    desk.base()
+    first = desk.reconciler.refusal
+    desk.now += 30.0
+    desk.work()
+    assert desk.reconciler.refusal is first is not None
+    assert len([event for event in desk.published if isinstance(event, AuthenticationFailed)]) == 2
+
+    refused = "expired_access_key"
+    desk.now += 30.0
+    desk.work()
+    assert desk.reconciler.refusal is not None
+    assert desk.reconciler.refusal.name == "expired_access_key"
+    desk.exchange.signed_get = answer  # type: ignore[method-assign]
+    desk.now += 30.0
+    desk.work()
+    assert desk.reconciler.refusal is None
 
 
 def test_where_rest_does_not_answer_the_order_waits_for_the_time_of_the_hold_and_the_late_fill_comes_marked(
