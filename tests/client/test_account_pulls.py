@@ -28,6 +28,8 @@ from upbit_ws import (
 from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy
 from upbit_ws.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 RSI = {"type": "rsi", "params": {"period": 14}}
 CROSS = [

@@ -30,6 +30,8 @@ from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
 from upbit_ws.testing import FaultProxy
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 
 

@@ -30,6 +30,8 @@ from upbit_ws.protocol.backoff import Backoff
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 MakeSandbox = Callable[..., Sandbox]
 QUIET: dict[str, Any] = {"rate": 0.0, "markets": ("KRW-BTC",), "history_hours": 0.0}
 

@@ -17,6 +17,8 @@ from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.orders import OrderRecord
 from upbit_ws.testing import FaultProxy
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 ORDERS = 200
 FINISHED = ("done", "cancel")
 
