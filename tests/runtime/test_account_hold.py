@@ -166,6 +166,14 @@ def test_everything_waits_no_longer_than_it_may(gate: Gate) -> None:
     assert (gate.hold.overdue, gate.hold.is_whole) == (1, False)
 
 
+def test_a_time_that_passes_while_nothing_waits_is_not_counted(gate: Gate) -> None:
+    gate.hold.begin()
+    gate.now = PATIENCE
+    gate.hold.flush()
+
+    assert (gate.hold.overdue, gate.hold.is_whole) == (0, False)
+
+
 def test_where_nothing_waits_another_connection_has_the_whole_time_before_it(gate: Gate) -> None:
     gate.hold.begin()
     gate.now = PATIENCE - 0.1

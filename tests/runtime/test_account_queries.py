@@ -12,6 +12,7 @@ import requests
 import responses
 
 from tests.account_events import order_row
+from tests.canaries import planted
 from upbit_ws.config import AuthConfig
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, RateLimitedError, RestError
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
@@ -20,7 +21,10 @@ from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
 from upbit_ws.wire.rest import RestClient
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 BASE = "https://api.upbit.com"
+ACCESS, SECRET = "access" * 7, "secret" * 7
 DAY = 86_400_000
 
 
@@ -36,7 +40,8 @@ class Account:
     def __init__(self) -> None:
         self.limiter = UpbitRateLimiter()
         self._numbers = iter(range(1_000))
-        auth = AuthConfig(access_key="access" * 7, secret_key="secret" * 7)
+        planted.update((ACCESS, SECRET))
+        auth = AuthConfig(access_key=ACCESS, secret_key=SECRET)
         authenticator = UpbitAuthenticator(auth, clock=lambda: 0.0, nonce=lambda: str(next(self._numbers)))
         self.budget = RestBudget(self.limiter, lambda: 0.0, lambda: 0.0, patience=0.0)
         self.rest = RestClient(BASE, limiter=self.budget, authorization=authenticator.rest_authorization)

@@ -172,6 +172,24 @@ def test_only_the_markets_that_are_wanted_are_followed(make_desk: Callable[..., 
     wait_until(lambda: [*desk.manager.pool.account.orders()] == [ether], "forgetting")
 
 
+def test_orders_that_were_given_up_and_are_wanted_again_on_the_same_connection_are_read_again(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk()
+    desk.client.register_interest(DataType.ANNOUNCEMENT)  # keeps the connection
+    desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+    first = desk.limit()
+    wait_until(lambda: [*desk.client.get_my_orders()] == [first], "the order")
+    desk.client.unregister_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+    wait_until(lambda: not desk.manager.pool.account.covered, "forgetting")
+    second = desk.limit()
+    desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+
+    assert desk.client.get_my_orders(timeout=5).keys() == {first, second}
+    assert desk.client.get_my_assets(timeout=5)["KRW"].locked > 0
+    assert desk.manager.connection_statuses()[0].reconnects == 0
+
+
 def test_what_happens_while_nobody_is_interested_is_nobodys_news(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk()
     desk.open(DataType.MY_ORDER)

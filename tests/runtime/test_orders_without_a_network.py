@@ -288,6 +288,11 @@ def test_a_refusal_of_the_keys_is_one_object_until_it_is_another_one_or_over(des
     assert desk.reconciler.refusal is first is not None
     assert len([event for event in desk.published if isinstance(event, AuthenticationFailed)]) == 2
 
+    asked = len(desk.published)
+    desk.confirm()
+    desk.work()
+    assert len(desk.published) == asked, "another wish on the same connection is no reason to ask again"
+
     refused = "expired_access_key"
     desk.now += 30.0
     desk.work()
@@ -386,6 +391,14 @@ def test_events_of_a_new_connection_wait_although_the_last_comparison_ends_only_
     desk.confirm()
     desk.work()
     assert desk.told == ["wait 0 RECOVERED", "trade 1 REALTIME"]
+
+
+def test_a_fill_that_is_missing_before_the_stream_is_confirmed_keeps_nobody_busy(desk: Desk) -> None:
+    desk.connect()
+    desk.live(("trade", 2))
+
+    assert not desk.reconciler._is_due()
+    assert desk.reconciler._patience() == HOLD, "until the hold is over; the confirmation wakes"
 
 
 def test_events_of_markets_that_come_to_be_followed_wait_for_their_base(desk: Desk) -> None:

@@ -137,7 +137,7 @@ class AccountHold:
             if now < self._until:
                 return []
             self._until = None
-            self.overdue += 1
+            self.overdue += bool(self._live or self._recovered)
         awaited = self._awaited()
         self._order_until = {uuid: until for uuid, until in self._order_until.items() if uuid in awaited}
         due, self._recovered = parted(self._recovered, lambda uuid: uuid in awaited and self._waits_locked(uuid, now))

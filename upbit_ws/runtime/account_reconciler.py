@@ -118,9 +118,10 @@ class AccountReconciler:
         if endpoint is Endpoint.PRIVATE and (names := _names(keys)):
             if epoch < self._epoch:
                 self._epoch, self._resumed = epoch, self._resumed + 1
+            if self.refusal is None or epoch != self._confirmed[0]:
+                # What failed on the connection before says nothing about this one. Refused keys are not hammered.
+                self._retry_at, self._failures = 0.0, 0
             self._confirmed = (epoch, names)
-            # What failed on the connection before says nothing about this one.
-            self._retry_at, self._failures = 0.0, 0
             self._start()
 
     def _start(self) -> None:
@@ -164,7 +165,11 @@ class AccountReconciler:
         return not self._is_done(*self._confirmed) or bool(self._suspects())
 
     def _is_done(self, epoch: int, names: frozenset[str]) -> bool:
-        return self._done[0] == epoch and names <= self._done[1] and self._done[2] == self._resumed
+        if self._done[0] != epoch or not names <= self._done[1] or self._done[2] != self._resumed:
+            return False
+        # What was given up in between and is wanted again has no base any more.
+        account = self._parts.pool.account
+        return account.has_base(names & account.covered.keys())
 
     def _awaited(self) -> Collection[str]:
         """Orders of which a fill is missing that may still be found. Takes no lock."""
@@ -177,9 +182,10 @@ class AccountReconciler:
 
     def _patience(self) -> float | None:
         now = self._parts.clock()
+        moments = [_NEVER]
         if self._retry_at > now:
             moments = [self._retry_at]
-        else:
+        elif self._confirmed[0]:
             moments = [self._missing.next_at(self._parts.pool.account.incomplete)]
         if (until := self._hold.until) is not None:
             moments.append(until)
