@@ -172,9 +172,11 @@ def test_only_the_markets_that_are_wanted_are_followed(make_desk: Callable[..., 
     wait_until(lambda: [*desk.manager.pool.account.orders()] == [ether], "forgetting")
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.3])
 def test_orders_that_were_given_up_and_are_wanted_again_on_the_same_connection_are_read_again(
-    make_desk: Callable[..., Desk],
+    pause: float, make_desk: Callable[..., Desk]
 ) -> None:
+    """At once: then the exchange is not even told. Or after it was."""
     desk = make_desk()
     desk.client.register_interest(DataType.ANNOUNCEMENT)  # keeps the connection
     desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
@@ -183,6 +185,7 @@ def test_orders_that_were_given_up_and_are_wanted_again_on_the_same_connection_a
     desk.client.unregister_interest([DataType.MY_ORDER, DataType.MY_ASSET])
     wait_until(lambda: not desk.manager.pool.account.covered, "forgetting")
     second = desk.limit()
+    time.sleep(pause)
     desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
 
     assert desk.client.get_my_orders(timeout=5).keys() == {first, second}

@@ -97,6 +97,8 @@ class AccountReconciler:
         account.cover(_names(plan.keys if plan is not None else ()), int(self._parts.wall() * 1000), version)
         if self._parts.config.enabled and not account.is_based:
             self._hold.begin()
+        # What was given up and is wanted again before the next request needs no request, and so meets no confirmation.
+        self._signal.set()
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Something happened to a connection. Called by its I/O thread, before anything is read from a new one."""
