@@ -35,6 +35,7 @@ KEY = StreamKey(DataType.MY_ORDER, "")
 #: A second before the orders of `order_row` were made.
 BEGAN = 1_795_391_999.0
 HOLD = 5.0
+PLAN = Plan((Want(KEY),))
 
 
 class Exchange:
@@ -83,13 +84,14 @@ class Desk:
                 budget=RestBudget(limiter, lambda: self.now, lambda: BEGAN, 1.0),
                 publish=self.published.append,
                 deliver=self.gone.extend,
-            )
+            ),
+            lambda: PLAN,
         )
         self.pool.gate = self.reconciler
         self.queries = AccountQueries(self.exchange, self.reconciler._hold.flush)  # type: ignore[arg-type]
         self.pool.admit(Endpoint.PRIVATE, [KEY], 1)
         self.pool.watch(KEY, +1)
-        self.reconciler.cover(Plan((Want(KEY),)), 1)
+        self.reconciler.cover(PLAN, 1)
         self.epoch = 0
 
     # -- what happens to the connection -------------------------------------------------------------------------------
@@ -405,7 +407,7 @@ def test_events_of_markets_that_come_to_be_followed_wait_for_their_base(desk: De
     """There is a connection already, for announcements, say; so it is not its beginning that makes events wait."""
     desk.reconciler.cover(None, 2)
     desk.connect()
-    desk.reconciler.cover(Plan((Want(KEY),)), 3)
+    desk.reconciler.cover(PLAN, 3)
     desk.live(("trade", 1))
     assert desk.told == []
     desk.lists(1)
@@ -418,7 +420,7 @@ def test_events_of_markets_that_come_to_be_followed_wait_for_their_base(desk: De
 def test_what_filled_an_older_order_before_anybody_was_interested_is_told_to_nobody(desk: Desk) -> None:
     desk.reconciler.cover(None, 2)
     desk.now = 30.0
-    desk.reconciler.cover(Plan((Want(KEY),)), 3)
+    desk.reconciler.cover(PLAN, 3)
     desk.connect()
     desk.live(("trade", 3))
     desk.lists(1, 2, 3)
@@ -433,7 +435,7 @@ def test_what_filled_an_older_order_before_anybody_was_interested_is_told_to_nob
 def test_the_end_of_an_older_order_that_was_missed_before_the_base_is_told_where_its_fills_were(desk: Desk) -> None:
     desk.reconciler.cover(None, 2)
     desk.now = 30.0
-    desk.reconciler.cover(Plan((Want(KEY),)), 3)
+    desk.reconciler.cover(PLAN, 3)
     desk.connect()
     desk.live(("trade", 3))
     desk.connect()
@@ -464,7 +466,7 @@ def test_a_connection_that_goes_on_because_its_successor_was_lost_is_compared_ag
 
 
 def test_wishes_that_two_threads_report_in_the_wrong_order_do_not_end_what_is_wanted(desk: Desk) -> None:
-    desk.reconciler.cover(Plan((Want(KEY),)), 3)
+    desk.reconciler.cover(PLAN, 3)
     desk.reconciler.cover(None, 2)
 
     assert [*desk.pool.account.covered] == [""]

@@ -35,7 +35,7 @@ class AccountSide:
         self._subscriptions = subscriptions
         self.authenticator = UpbitAuthenticator(config.auth, clock=parts.clock, nonce=lambda: str(uuid.uuid4()))
         signed = partial(make_rest_client, config, authorization=self.authenticator.rest_authorization)
-        self.reconciler = AccountReconciler(evolve(parts, rest=signed))
+        self.reconciler = AccountReconciler(evolve(parts, rest=signed), partial(subscriptions.wanted, Endpoint.PRIVATE))
         parts.pool.gate = self.reconciler
 
     def check(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
@@ -53,10 +53,15 @@ _NEVER: Final = float("inf")
 
 
 class AccountReconciler:
-    """One per manager. The thread starts with the first confirmation of the private endpoint."""
+    """One per manager. The thread starts with the first confirmation of the private endpoint.
 
-    def __init__(self, parts: RecoveryParts) -> None:
+    Args:
+        wanted: What is wanted of the private endpoint and not refused.
+    """
+
+    def __init__(self, parts: RecoveryParts, wanted: Callable[[], Plan | None]) -> None:
         self._parts = parts
+        self._wanted = wanted
         self._missing = MissingFills()
         self._hold = AccountHold(parts.clock, parts.deliver, parts.config.hold, self._awaited)
         parts.pool.account.is_held = lambda: self._hold.is_whole
@@ -95,7 +100,7 @@ class AccountReconciler:
         """What is wanted of the private endpoint has changed, by this version of the wishes."""
         account = self._parts.pool.account
         account.cover(_names(plan.keys if plan is not None else ()), int(self._parts.wall() * 1000), version)
-        if self._parts.config.enabled and not account.is_based:
+        if self._parts.config.enabled and not self._is_based():
             self._hold.begin()
         # What was given up and is wanted again before the next request needs no request, and so meets no confirmation.
         self._signal.set()
@@ -173,6 +178,11 @@ class AccountReconciler:
         account = self._parts.pool.account
         return account.has_base(names & account.covered.keys())
 
+    def _is_based(self) -> bool:
+        """Whether everything is known of what is wanted. What the exchange refuses does not come to be known."""
+        plan, account = self._wanted(), self._parts.pool.account
+        return plan is None or account.has_base(_names(plan.keys) & account.covered.keys())
+
     def _awaited(self) -> Collection[str]:
         """Orders of which a fill is missing that may still be found. Takes no lock."""
         return self._missing.awaited(self._parts.pool.account.incomplete) if self._parts.config.enabled else ()
@@ -222,7 +232,7 @@ class AccountReconciler:
         self._settle_gap(count, "" if parts.config.enabled else "recovery is switched off")
         # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
         serial = self._hold.serial
-        if epoch == self._epoch and parts.pool.account.is_based:
+        if epoch == self._epoch and self._is_based():
             self._hold.release(serial)
         parts.pool.wake_all()
 

@@ -87,11 +87,6 @@ class AccountBook:
         based = self.based
         return all(name in based or (name != ASSETS and "" in based) for name in names)
 
-    @property
-    def is_based(self) -> bool:
-        """Whether what is known of everything covered is complete. Takes no lock."""
-        return self.has_base(self.covered)
-
     # -- events -------------------------------------------------------------------------------------------------------
 
     def take(self, event: Event) -> Event | None:
