@@ -16,19 +16,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
-from upbit_ws.lifecycle import (
-    AuthenticationFailed,
-    Connected,
-    ConnectionEvent,
-    Disconnected,
-    GapRecovered,
-    GapReported,
-)
+from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected
 from upbit_ws.protocol.account_rows import OrderRow
 from upbit_ws.protocol.account_turns import Delivery
-from upbit_ws.protocol.gap_filling import Gap, GapState
 from upbit_ws.protocol.missing_fills import MissingFills
 from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.runtime.account_gaps import AccountGaps
 from upbit_ws.runtime.account_hold import AccountHold
 from upbit_ws.runtime.account_queries import AccountQueries
 from upbit_ws.runtime.recovery import RecoveryParts
@@ -74,8 +67,7 @@ class AccountReconciler:
         self._done: tuple[int, frozenset[str], int] = (0, frozenset(), 0)
         #: Until when (ms since the epoch) everything is known; None before the first reconciliation.
         self._known_until: int | None = None
-        #: The number of the gap that a reconnect left, until it is settled.
-        self._gap: int | None = None
+        self._gaps = AccountGaps(parts)
         self._failures = 0
         self._retry_at = 0.0
         #: How often an older connection went on because the newer one was lost again.
@@ -223,13 +215,13 @@ class AccountReconciler:
 
     def _reconcile(self, queries: AccountQueries, epoch: int, names: frozenset[str]) -> None:
         parts = self._parts
-        if self._gap is None and self._known_until is not None and self._done[0] not in (0, epoch):
-            self._open_gap(self._known_until, names)
+        if self._known_until is not None and self._done[0] not in (0, epoch):
+            self._gaps.open(self._known_until, names)
         began, resumed = int(parts.wall() * 1000), self._resumed
         count = self._catch_up(queries, names) if parts.config.enabled else 0
         parts.pool.account.settle(names, epoch)
         self._done, self._known_until = (epoch, names, resumed), began
-        self._settle_gap(count, "" if parts.config.enabled else "recovery is switched off")
+        self._gaps.settle(count, "" if parts.config.enabled else "recovery is switched off")
         # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
         serial = self._hold.serial
         if epoch == self._epoch and self._is_based():
@@ -268,7 +260,7 @@ class AccountReconciler:
             except PayloadError as error:
                 logger.warning("! order %s could not be looked up: %s", uuid, error)
             if not self._missing.asked(uuid, missing, account.incomplete, self._parts.clock()):
-                self._report_missing(uuid)
+                self._gaps.report_missing(uuid)
             self._hold.flush()
 
     def _take(self, queries: AccountQueries, rows: Iterable[OrderRow]) -> int:
@@ -304,34 +296,6 @@ class AccountReconciler:
         return 0 if event is None else 1
 
     # -- what became of it --------------------------------------------------------------------------------------------
-
-    def _open_gap(self, start: int, names: frozenset[str]) -> None:
-        data_type = DataType.MY_ORDER if names - {ASSETS} else DataType.MY_ASSET
-        gap = Gap(StreamKey(data_type, ""), start, int(self._parts.wall() * 1000))
-        self._gap = self._parts.ledger.open(gap)
-
-    def _report_missing(self, uuid: str) -> None:
-        """A fill was counted, and even the order itself does not list it."""
-        parts, order = self._parts, self._parts.pool.account.order(uuid)
-        if order is None:
-            return
-        start = order.timestamp if order.order_timestamp is None else order.order_timestamp
-        gap = Gap(StreamKey(DataType.MY_ORDER, ""), start, int(parts.wall() * 1000))
-        reason = f"order {uuid} counts a fill that the exchange does not list"
-        parts.ledger.settle(parts.ledger.open(gap), GapState.REPORTED, found=0, reason=reason)
-        logger.warning("! %s", reason)
-        facts = (Endpoint.PRIVATE, parts.clock(), "", DataType.MY_ORDER, gap.start, gap.end)
-        parts.publish(GapReported(*facts, reason))
-
-    def _settle_gap(self, count: int, reason: str) -> None:
-        parts = self._parts
-        if self._gap is None:
-            return
-        state = GapState.REPORTED if reason else GapState.RECOVERED
-        gap = parts.ledger.settle(self._gap, state, found=count, reason=reason)
-        self._gap = None
-        facts = (Endpoint.PRIVATE, parts.clock(), "", gap.key.data_type, gap.start, gap.end)
-        parts.publish(GapReported(*facts, reason) if reason else GapRecovered(*facts, count))
 
     def _failed(self, error: UpbitWebSocketError) -> None:
         self.last_error = error
