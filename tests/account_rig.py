@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import jwt
 import requests
 
+from tests.canaries import planted
 from upbit_ws import AuthConfig, ConnectionConfig, RecoveryConfig, WebSocketConfig
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY
@@ -33,6 +34,7 @@ def account_config(
     """The testing preset with the sandbox's keys."""
     import attrs
 
+    planted.update((access_key, secret_key))
     auth = sections.pop("auth", None) or AuthConfig(access_key=access_key, secret_key=secret_key)
     connection = sections.pop("connection", None) or ConnectionConfig(
         base_url=url, connect_timeout=2.0, ping_interval=0.3, pong_timeout=0.3

@@ -19,6 +19,7 @@ from tests.process import PythonRunner
 from upbit_ws.testing import ManualClock
 
 if TYPE_CHECKING:
+    from tests.canaries import Watch
     from upbit_ws.sandbox import Sandbox
 
 if find_spec("upbit_ws.shared.locks") is not None:
@@ -75,6 +76,20 @@ def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
 def sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
     """An embedded exchange with a lively, seeded market on a free port of the loopback."""
     return make_sandbox(rate=50.0)
+
+
+@pytest.fixture
+def no_key_shows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    """Keys that the test uses are found in no log, error, traceback, report, output, thread name or file of it."""
+    from tests.canaries import Watch
+
+    watch = Watch(monkeypatch)
+    yield watch
+    printed = "".join(text for _, kind, text in request.node._report_sections if kind != "log")
+    files = request.node.funcargs.get("tmp_path")
+    found = watch.finds(printed, files)
+    if found:
+        pytest.fail("a key or a token is shown by " + ", ".join(found), pytrace=False)
 
 
 @pytest.fixture

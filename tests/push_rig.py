@@ -12,6 +12,7 @@ import orjson
 from upbit_ws.client.push import Member, PushParts, PushSide
 from upbit_ws.client.subscription_options import read_options
 from upbit_ws.config import BackpressureConfig
+from upbit_ws.exceptions import AuthenticationError
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.runtime.callback_workers import CallbackWorkers, Worker
 from upbit_ws.shared.data_pool_manager import DataPoolManager
@@ -107,6 +108,7 @@ class Rig:
         self.pool = DataPoolManager()
         self.subscriptions = SubscriptionStateManager(clock=self.clock)
         self.announced: list[ConnectionEvent] = []
+        self.refusal: AuthenticationError | None = None
         self.push = PushSide(
             PushParts(
                 config=BackpressureConfig(**backpressure),
@@ -116,6 +118,7 @@ class Rig:
                 wake=lambda endpoints: None,
                 expand=lambda symbol: (symbol,),
                 publish=self._publish,
+                refusal=lambda data_type: self.refusal if data_type.needs_auth else None,
                 make_workers=make_workers,
             )
         )

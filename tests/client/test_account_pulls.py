@@ -28,6 +28,8 @@ from upbit_ws import (
 from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy
 from upbit_ws.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 RSI = {"type": "rsi", "params": {"period": 14}}
 CROSS = [
@@ -161,6 +163,24 @@ def test_who_comes_later_is_not_told_old_events_as_news(one: Set) -> None:
 
 
 # -- announcements ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", ["pull", "wait_ready"])
+def test_who_asks_for_more_categories_waits_until_the_exchange_has_confirmed_these(one: Set, wait: str) -> None:
+    """The stream stands already, for another client that asked for less; what is announced then must not be lost."""
+    one.client.register_interest(DataType.ANNOUNCEMENT, categories=["maintenance"])
+    one.client.get_announcements()
+    one.other.register_interest(DataType.ANNOUNCEMENT)
+    assert [key.data_type for key in one.other.status().silent] == [DataType.ANNOUNCEMENT]
+    if wait == "pull":
+        assert one.other.get_announcements() == []
+    else:
+        assert one.other.wait_ready(timeout=10)
+
+    one.exchange.announce("fees", category="trade")
+    wait_until(lambda: [notice.title for notice in one.other.get_announcements()] == ["fees"], "the notice", 3.0)
+    assert one.client.get_announcements() == []
+    assert one.client.status().silent == one.other.status().silent == ()
 
 
 def test_announcements_come_as_they_were_asked_for(one: Set) -> None:

@@ -47,6 +47,20 @@ def test_a_whole_life_is_told_in_its_order() -> None:
     assert events[0].locked is None, "nobody can say what was locked then"
 
 
+def test_fills_that_are_listed_newest_first_are_told_oldest_first_those_of_one_second_too() -> None:
+    fills = [fill_row("t3", "2", second=20), fill_row("t2", "2", second=10), fill_row("t1", "2", second=10)]
+
+    assert [event.trade_uuid for event in missed(order_row("wait", trades=fills))] == [None, "t1", "t2", "t3"]
+
+
+def test_the_beginning_of_an_order_is_told_where_only_its_fills_were() -> None:
+    row = order_row("wait", trades=[fill_row("t1", "4")])
+    known = order_event("trade", trade="t1", volume=Decimal(4), executed_volume=Decimal(4), trades_count=1)
+    [event] = missed_events(OrderRow(row), known, frozenset({"t1"}), NOW, is_opened=False)
+
+    assert (event.state, event.trades_count, event.executed_volume, event.price) == ("wait", 0, 0, 100)
+
+
 def test_only_what_is_not_known_is_told() -> None:
     known = (
         order_event("wait"),

@@ -64,26 +64,57 @@ def test_nothing_reopens_a_finished_order(last: str, late: str) -> None:
     assert book.open_uuids() == frozenset()
 
 
+def test_the_beginning_that_was_missed_is_told_once_and_leaves_its_order_finished() -> None:
+    book = book_of(order_event("trade", trade="t1", **FILL), order_event("done", trades_count=1))
+    assert not book.is_opened("o1")
+
+    told = book.take(order_event("wait"))
+    assert told is not None
+    assert book.is_opened("o1")
+    assert book.orders()["o1"].state == "done"
+    assert book.take(order_event("wait")) is None
+    assert book.take(order_event("watch")) is None
+
+
+def test_the_beginning_need_not_be_told_for_ever() -> None:
+    book = book_of(order_event("trade", trade="t1", **FILL), order_event("done", trades_count=1))
+    book.open_silently("o1")
+
+    assert book.take(order_event("wait")) is None
+    book.open_silently("another one")
+    assert not book.is_opened("another one")
+
+
+def test_what_rest_says_of_an_orders_own_price_and_volume_fills_in_and_changes_nothing_that_is_known() -> None:
+    book = book_of(order_event("trade", trade="t1", **FILL))
+    book.learn("o1", Decimal(100), None)
+    book.learn("o1", Decimal(101), Decimal(10))
+    book.learn("another one", Decimal(1), Decimal(1))
+
+    assert (book.orders()["o1"].order_price, book.orders()["o1"].order_volume) == (100, 10)
+    assert [*book.orders()] == ["o1"]
+
+
 def test_a_fill_that_was_missed_is_told_and_leaves_its_order_finished() -> None:
     book = book_of(order_event("wait"), order_event("done", trades_count=1, executed_volume=Decimal(10)))
-    assert book.incomplete == {"o1"}
+    assert book.incomplete == {"o1": 1}
 
     told = book.take(order_event("trade", trade="t1", **FILL))
 
     assert told is not None
     assert told.order_price == 100
     assert book.orders()["o1"].state == "done"
-    assert book.incomplete == set()
+    assert book.incomplete == {}
 
 
 def test_an_earlier_fill_that_comes_later_is_told_and_does_not_set_the_order_back() -> None:
     second = {**FILL, "executed_volume": Decimal(8), "trades_count": 2}
     book = book_of(order_event("wait"), order_event("trade", trade="t2", **second))
-    assert book.incomplete == {"o1"}
+    assert book.incomplete == {"o1": 1}
 
     assert book.take(order_event("trade", trade="t1", **FILL)) is not None
     assert book.orders()["o1"].executed_volume == 8
-    assert book.incomplete == set()
+    assert book.incomplete == {}
 
 
 def test_a_reserved_order_waits_twice() -> None:
@@ -169,7 +200,7 @@ def test_whatever_order_and_however_often_events_come_the_end_is_the_same(
     assert facts(book) == facts(model)
     fills = [event.trade_uuid for event in told if event.state == "trade"]
     assert sorted(map(str, fills)) == sorted(str(event.trade_uuid) for event in life if event.state == "trade")
-    assert book.incomplete == set()
+    assert book.incomplete == {}
 
 
 @given(lives(), st.data())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol.wants import CROSS, OVERBOUGHT, RSI, RSI_HOURLY, SMA, any_endpoint, key, public_wants, want
-from upbit_ws.protocol.subscription_plan import Plan, bisect, merge_wants, plan_wants
+from upbit_ws.protocol.subscription_plan import Plan, bisect, covers, merge_wants, plan_wants
 from upbit_ws.types import DataType, Endpoint, Want, WireFormat
 
 T, B, C1, C5 = DataType.TICKER, DataType.ORDERBOOK, DataType.CANDLE_1M, DataType.CANDLE_5M
@@ -260,3 +260,25 @@ class TestBisect:
             first, second = bisect(plan)
             assert Plan.of([*first, *second]) == plan
             assert not first.keys & second.keys
+
+
+@pytest.mark.parametrize(
+    ("asked", "wish", "expected"),
+    [
+        ({}, {}, True),
+        ({}, {"categories": ("trade",)}, True),
+        ({"categories": ("trade",)}, {}, False),
+        ({"categories": ("trade", "notice")}, {"categories": ("notice",)}, True),
+        ({"categories": ("trade",)}, {"categories": ("notice",)}, False),
+        ({"include_body": True}, {}, True),
+        ({}, {"include_body": True}, False),
+        ({"include_body": True}, {"include_body": False}, True),
+    ],
+)
+def test_what_is_asked_for_is_enough_for_a_wish_that_adds_nothing_to_it(
+    asked: dict[str, Any], wish: dict[str, Any], expected: bool
+) -> None:
+    notices = key(DataType.ANNOUNCEMENT)
+    [present] = _plan(Want(notices, options=asked)).wants
+
+    assert covers(present, Want(notices, options=wish)) is expected

@@ -8,18 +8,23 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import requests
 import responses
 
 from tests.account_events import order_row
+from tests.canaries import planted
 from upbit_ws.config import AuthConfig
-from upbit_ws.exceptions import AuthenticationError, PayloadError, RateLimitedError, RestError
+from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, RateLimitedError, RestError
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
 from upbit_ws.runtime.account_queries import AccountQueries
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
 from upbit_ws.wire.rest import RestClient
 
+pytestmark = pytest.mark.usefixtures("no_key_shows")
+
 BASE = "https://api.upbit.com"
+ACCESS, SECRET = "access" * 7, "secret" * 7
 DAY = 86_400_000
 
 
@@ -35,10 +40,11 @@ class Account:
     def __init__(self) -> None:
         self.limiter = UpbitRateLimiter()
         self._numbers = iter(range(1_000))
-        auth = AuthConfig(access_key="access" * 7, secret_key="secret" * 7)
+        planted.update((ACCESS, SECRET))
+        auth = AuthConfig(access_key=ACCESS, secret_key=SECRET)
         authenticator = UpbitAuthenticator(auth, clock=lambda: 0.0, nonce=lambda: str(next(self._numbers)))
-        budget = RestBudget(self.limiter, lambda: 0.0, lambda: 0.0, patience=0.0)
-        self.rest = RestClient(BASE, limiter=budget, authorization=authenticator.rest_authorization)
+        self.budget = RestBudget(self.limiter, lambda: 0.0, lambda: 0.0, patience=0.0)
+        self.rest = RestClient(BASE, limiter=self.budget, authorization=authenticator.rest_authorization)
         self.queries = AccountQueries(self.rest)
 
 
@@ -155,6 +161,46 @@ def test_passing_trouble_is_tried_three_times(upbit: responses.RequestsMock, acc
     with pytest.raises(RestError):
         account.queries.accounts()
     assert len(upbit.calls) == 3
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {"body": requests.ConnectionError("connection reset")},
+        {"body": requests.exceptions.ChunkedEncodingError("incomplete read")},
+        {"body": requests.ReadTimeout("no byte came")},
+        {"body": '[{"currency": "KRW", "bal'},
+        {"body": ""},
+        {"body": "<html>a proxy</html>"},
+    ],
+)
+def test_a_reply_that_is_cut_off_is_asked_for_again_with_a_fresh_token(
+    upbit: responses.RequestsMock, account: Account, cut: dict[str, Any]
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", **cut)
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", **cut)
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[{"currency": "KRW", "balance": "5", "locked": "0"}])
+
+    assert account.queries.accounts()[0].balance == 5
+    tokens = [call.request.headers["Authorization"] for call in upbit.calls]
+    assert len(tokens) == len(set(tokens)) == 3
+
+
+def test_after_three_times_it_is_given_up(upbit: responses.RequestsMock, account: Account) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", body="[")
+
+    with pytest.raises(PayloadError):
+        account.queries.accounts()
+    assert len(upbit.calls) == 3
+
+
+def test_nothing_is_asked_any_more_once_it_is_closed(upbit: responses.RequestsMock, account: Account) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[])
+    account.budget.stop()
+
+    with pytest.raises(ClientClosedError):
+        account.queries.accounts()
+    assert len(upbit.calls) == 0
 
 
 @pytest.mark.parametrize(("status", "name"), [(400, "validation_error"), (404, "not_found"), (422, "unprocessable")])

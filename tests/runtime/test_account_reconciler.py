@@ -28,7 +28,10 @@ from upbit_ws.lifecycle import AuthenticationFailed, GapRecovered, GapReported
 from upbit_ws.protocol.gap_filling import GapState
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
+from upbit_ws.shared.account_book import ASSETS
 from upbit_ws.testing import FaultProxy
+
+pytestmark = pytest.mark.usefixtures("no_key_shows")
 
 BTC, ETH = "KRW-BTC", "KRW-ETH"
 
@@ -168,6 +171,50 @@ def test_only_the_markets_that_are_wanted_are_followed(make_desk: Callable[..., 
     assert [*desk.client.get_my_orders(["krw-btc"])] == [bitcoin]
     desk.client.unregister_interest(DataType.MY_ORDER, [BTC])
     wait_until(lambda: [*desk.manager.pool.account.orders()] == [ether], "forgetting")
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3])
+def test_orders_that_were_given_up_and_are_wanted_again_on_the_same_connection_are_read_again(
+    pause: float, make_desk: Callable[..., Desk]
+) -> None:
+    """At once: then the exchange is not even told. Or after it was."""
+    desk = make_desk()
+    desk.client.register_interest(DataType.ANNOUNCEMENT)  # keeps the connection
+    desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+    first = desk.limit()
+    wait_until(lambda: [*desk.client.get_my_orders()] == [first], "the order")
+    desk.client.unregister_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+    wait_until(lambda: not desk.manager.pool.account.covered, "forgetting")
+    second = desk.limit()
+    time.sleep(pause)
+    desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+
+    assert desk.client.get_my_orders(timeout=5).keys() == {first, second}
+    assert desk.client.get_my_assets(timeout=5)["KRW"].locked > 0
+    assert desk.manager.connection_statuses()[0].reconnects == 0
+
+
+def test_what_the_exchange_refuses_holds_nothing_back_of_what_it_does_not_refuse(
+    make_desk: Callable[..., Desk],
+) -> None:
+    key = SandboxKey(SANDBOX_SECRET_KEY, scopes=["view_assets"])
+    desk = make_desk({"keys": {SANDBOX_ACCESS_KEY: key}}, recovery=RecoveryConfig(hold=60.0))
+    desk.client.register_interest([DataType.MY_ORDER, DataType.MY_ASSET])
+    desk.push.subscribe_my_asset(desk.balances.append)
+    desk.client.get_my_assets()
+    with pytest.raises(AuthenticationError):
+        desk.client.get_my_orders()
+    slot: Any = desk.manager.pool.slot(StreamKey(DataType.MY_ASSET, ""))
+    wait_until(lambda: slot.established_in == desk.manager.connection_statuses()[0].epoch, "the confirmation")
+    wait_until(lambda: desk.manager.pool.account.based == {ASSETS}, "the base")
+    desk.limit()
+
+    wait_until(lambda: bool(desk.balances), "the balance", 5.0)
+    desk.client.register_interest(DataType.ANNOUNCEMENT)
+    desk.client.get_announcements()
+    told = len(desk.balances)
+    desk.limit()
+    wait_until(lambda: len(desk.balances) > told, "the next balance", 5.0)
 
 
 def test_what_happens_while_nobody_is_interested_is_nobodys_news(make_desk: Callable[..., Desk]) -> None:

@@ -26,8 +26,11 @@ from upbit_ws import (
 )
 from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy
 from upbit_ws.lifecycle import AuthenticationFailed
+from upbit_ws.protocol.backoff import Backoff
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, SandboxKey
+
+pytestmark = pytest.mark.usefixtures("no_key_shows")
 
 MakeSandbox = Callable[..., Sandbox]
 QUIET: dict[str, Any] = {"rate": 0.0, "markets": ("KRW-BTC",), "history_hours": 0.0}
@@ -80,6 +83,76 @@ def test_a_proxy_hears_of_refused_keys_as_an_event(make_sandbox: MakeSandbox) ->
         proxy.on_connection_event(heard.append)
         proxy.subscribe_my_order(print)
         wait_until(lambda: any(isinstance(event, AuthenticationFailed) for event in heard), "the event")
+
+
+@pytest.mark.parametrize("mode", ["on_request", "on_connect", "http"])
+def test_each_subscription_with_callback_hears_of_refused_keys_by_its_own_error_handler(
+    mode: str, make_sandbox: MakeSandbox
+) -> None:
+    sandbox = make_sandbox(auth_failure=mode, **QUIET)
+    config = account_config(sandbox.url, secret_key="wrong" * 8)
+    orders: list[BaseException] = []
+    notices: list[BaseException] = []
+    late: list[BaseException] = []
+    prices: list[BaseException] = []
+    with GlobalWebSocketManager(config) as manager, WebSocketClientProxy("a", manager=manager) as proxy:
+        proxy.subscribe_my_order(print, on_error=orders.append)
+        proxy.subscribe_announcement(print, on_error=notices.append)
+        proxy.subscribe_ticker(["KRW-BTC"], str, on_error=prices.append)
+        wait_until(lambda: bool(orders and notices), "both errors")
+        proxy.subscribe_my_asset(print, on_error=late.append)
+        wait_until(lambda: bool(late), "the error of who came late")
+
+        for errors in (orders, notices, late):
+            assert [type(error) for error in errors] == [AuthenticationError]
+        assert "upbit.com/mypage/open_api_management" in str(orders[0])
+        assert prices == []
+
+
+def test_it_hears_of_them_once_however_often_they_are_tried(
+    make_sandbox: MakeSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Backoff.failed
+    monkeypatch.setattr(Backoff, "failed", lambda self, *facts: min(failed(self, *facts), 0.05))
+    sandbox = make_sandbox(auth_failure="http", connect_limit=None, **QUIET)
+    errors: list[BaseException] = []
+    with (
+        GlobalWebSocketManager(account_config(sandbox.url, secret_key="wrong" * 8)) as manager,
+        WebSocketClientProxy("a", manager=manager) as proxy,
+    ):
+        proxy.subscribe_my_order(print, on_error=errors.append)
+        wait_until(lambda: sum(isinstance(event, AuthenticationFailed) for event in manager.recent_events()) >= 4, "4")
+        proxy.subscribe_my_asset(print, on_error=errors.append)
+        wait_until(lambda: len(errors) == 2, "the error of the second one")
+
+        assert errors[0] is errors[1]
+
+
+def test_keys_that_rest_alone_refuses_are_told_to_orders_and_balances_and_not_to_announcements(
+    make_sandbox: MakeSandbox,
+) -> None:
+    key = SandboxKey(SANDBOX_SECRET_KEY, scopes=["view_orders", "view_assets"])
+    sandbox = make_sandbox(keys={SANDBOX_ACCESS_KEY: key}, **QUIET)
+    orders: list[BaseException] = []
+    notices: list[BaseException] = []
+    with (
+        GlobalWebSocketManager(account_config(sandbox.url)) as manager,
+        SimpleWebSocketClient("b", manager=manager) as client,
+        WebSocketClientProxy("a", manager=manager) as proxy,
+    ):
+        proxy.subscribe_announcement(print, on_error=notices.append)
+        client.register_interest(DataType.ANNOUNCEMENT)
+        client.get_announcements()
+        with pytest.MonkeyPatch.context() as patch:
+
+            def refuse(*args: object) -> object:
+                raise AuthenticationError("out_of_scope", "권한이 없습니다", status=403)
+
+            patch.setattr("upbit_ws.runtime.account_queries.AccountQueries.open_orders", refuse)
+            proxy.subscribe_my_order(print, on_error=orders.append)
+            wait_until(lambda: bool(orders), "the error")
+        assert [getattr(error, "name", error) for error in orders] == ["out_of_scope"]
+        assert notices == []
 
 
 def test_without_keys_registering_says_where_to_put_them_and_registers_nothing(make_sandbox: MakeSandbox) -> None:

@@ -11,11 +11,13 @@ import pytest
 import requests
 
 from tests.account_rig import MARKETS, Storm, Trader, account_config, wait_until
-from upbit_ws import DataType, GlobalWebSocketManager, MyOrderEvent, SimpleWebSocketClient
+from upbit_ws import DataType, GlobalWebSocketManager, MyOrderEvent, RecoveryConfig, SimpleWebSocketClient
 from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.sandbox.orders import OrderRecord
 from upbit_ws.testing import FaultProxy
+
+pytestmark = pytest.mark.usefixtures("no_key_shows")
 
 ORDERS = 200
 FINISHED = ("done", "cancel")
@@ -86,7 +88,9 @@ def test_books_equal_the_exchange_and_every_fill_is_told_once_whatever_the_netwo
     heard = Heard()
     with ExitStack() as stack:
         network = stack.enter_context(FaultProxy(("127.0.0.1", sandbox.port), seed=seed))
-        config = account_config(f"http://127.0.0.1:{network.port}")
+        # Longer than the storm: no event may go first because the time is over.
+        recovery = RecoveryConfig(hold=60.0, request_timeout=1.0)
+        config = account_config(f"http://127.0.0.1:{network.port}", recovery=recovery)
         manager = stack.enter_context(GlobalWebSocketManager(config))
         client = stack.enter_context(SimpleWebSocketClient("books", manager=manager))
         push = stack.enter_context(WebSocketClientProxy("fills", manager=manager))
@@ -133,16 +137,20 @@ def test_books_equal_the_exchange_and_every_fill_is_told_once_whatever_the_netwo
         assert len(fills) >= 50
         assert len(storm.blows) >= 5
         assert recovered
+        assert manager._account.reconciler.overdue == 0
         _check_order_of_events(heard.events())
 
 
 def _check_order_of_events(events: list[MyOrderEvent]) -> None:
-    """Each order's events come in the order in which they happened, and nothing comes behind the last."""
+    """Each order's events come in the order of its life: the beginning, its fills one by one, nothing behind the end."""
     counts: dict[str, int] = {}
     finished: set[str] = set()
     for event in events:
+        if event.uuid not in counts:
+            assert event.state == "wait", f"{event} before the beginning of its order"
         assert event.uuid not in finished, f"{event} behind the end of its order"
-        assert event.trades_count >= counts.get(event.uuid, 0), f"{event} behind a later fill"
+        expected = counts.get(event.uuid, 0) + (event.state == "trade")
+        assert event.trades_count == expected, f"{event} where {expected} fills were told"
         counts[event.uuid] = event.trades_count
         if event.state in FINISHED:
             finished.add(event.uuid)

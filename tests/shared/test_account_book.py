@@ -135,10 +135,10 @@ def test_an_event_that_counts_more_fills_than_are_known_points_at_its_order() ->
     book = AccountBook()
     book.cover(ALL, BEFORE)
     book.take(order_event("trade", trade="t2", volume=Decimal(4), executed_volume=Decimal(8), trades_count=2))
-    assert book.incomplete == {"o1"}
+    assert book.incomplete == {"o1": 1}
 
     book.apply(OrderRow(order_row("wait", trades=[fill_row("t1", "4"), fill_row("t2", "4")])), AFTER)
-    assert book.incomplete == frozenset()
+    assert book.incomplete == {}
 
 
 def test_live_fills_and_rest_from_two_threads_tell_each_fill_once() -> None:

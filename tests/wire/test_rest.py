@@ -377,6 +377,34 @@ def test_no_reply_is_an_error_of_status_zero(script: Callable[[Conversation], No
         assert TOKEN not in str(caught.value)
 
 
+WHOLE = b'[{"market":"KRW-BTC"}]'
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (b"Content-Length: 22\r\n\r\n" + WHOLE[:9], RestError),
+        (b"Transfer-Encoding: chunked\r\n\r\n16\r\n" + WHOLE[:9], RestError),
+        (b"Transfer-Encoding: chunked\r\n\r\n9\r\n" + WHOLE[:9] + b"\r\n", RestError),
+        # Where only the end of the connection ends the reply, only its content tells that it was cut.
+        (b"\r\n" + WHOLE[:9], PayloadError),
+        (b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(WHOLE)[:-12], PayloadError),
+        (b"Content-Length: 0\r\n\r\n", PayloadError),
+    ],
+)
+def test_a_reply_that_is_cut_off_is_an_error_and_never_a_shorter_list(reply: bytes, error: type[Exception]) -> None:
+    def cut(talk: Conversation) -> None:
+        talk.read_request()
+        talk.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + reply)
+        talk.end()
+
+    with ScriptedServer(cut, serve(WHOLE)) as server, RestClient(http(server)) as client:
+        with pytest.raises(error) as caught:
+            client.markets()
+        assert isinstance(caught.value, PayloadError) or "IncompleteRead" in str(caught.value)
+        assert client.markets() == [{"market": "KRW-BTC"}], "the next call is not disturbed"
+
+
 def test_a_session_that_failed_is_closed_and_not_used_again() -> None:
     closed: list[object] = []
 

@@ -22,10 +22,11 @@ from upbit_ws.events import (
     MyOrderEvent,
 )
 from upbit_ws.exceptions import DataTimeoutError, StaleDataError
+from upbit_ws.protocol.account_slots import AccountSlot
 from upbit_ws.protocol.my_orders import FINISHED_STATES
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.shared.account_book import ASSETS
-from upbit_ws.types import DataType, StreamKey
+from upbit_ws.types import DataType, StreamKey, Want
 
 __all__ = ["AccountPulls"]
 
@@ -169,8 +170,15 @@ class AccountPulls(MarketPulls):
         self._check_open()
         check_seconds("timeout", timeout)
         slots = self._selection.slots_of(data_type, symbols)
-        self._puller.wait_until(slots, lambda: all(slot.is_ready for slot in slots), timeout)
+        self._puller.wait_until(slots, lambda: all(map(self._is_ready, slots)), timeout)
         return slots
+
+    def _is_ready(self, slot: Slot) -> bool:
+        """Whether a stream stands, with all that this client registered of it: another one may have asked for less."""
+        if slot.key.data_type is not DataType.ANNOUNCEMENT or not isinstance(slot, AccountSlot):
+            return slot.is_ready
+        interest = self._selection.interests.by_type.get(DataType.ANNOUNCEMENT)
+        return slot.stands_for(Want(slot.key, options=() if interest is None else interest.options))
 
     def _account_slots(
         self, data_type: DataType, symbols: Iterable[str] | None, timeout: float | None, max_age: float | None

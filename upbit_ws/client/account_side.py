@@ -11,13 +11,8 @@ from attrs import evolve
 
 from upbit_ws.client.rest_clients import make_rest_client
 from upbit_ws.config import WebSocketConfig
-from upbit_ws.exceptions import (
-    KEY_ERRORS,
-    AuthenticationError,
-    InvalidArgumentError,
-    RequestRejectedError,
-    UpbitWebSocketError,
-)
+from upbit_ws.exceptions import AuthenticationError, InvalidArgumentError, RequestRejectedError, UpbitWebSocketError
+from upbit_ws.protocol.key_refusal import rejection_as_told
 from upbit_ws.protocol.subscription_plan import INDICATOR_LIMIT
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
 from upbit_ws.runtime.account_reconciler import AccountReconciler
@@ -40,8 +35,8 @@ class AccountSide:
         self._subscriptions = subscriptions
         self.authenticator = UpbitAuthenticator(config.auth, clock=parts.clock, nonce=lambda: str(uuid.uuid4()))
         signed = partial(make_rest_client, config, authorization=self.authenticator.rest_authorization)
-        self.reconciler = AccountReconciler(evolve(parts, rest=signed))
-        parts.pool.on_incomplete = self.reconciler.note
+        self.reconciler = AccountReconciler(evolve(parts, rest=signed), partial(subscriptions.wanted, Endpoint.PRIVATE))
+        parts.pool.gate = self.reconciler
 
     def check(
         self, connections: Connections, owner: Hashable, wants: Iterable[Want], endpoints: Iterable[Endpoint] = ()
@@ -74,24 +69,23 @@ class AccountSide:
 
     def cover(self) -> None:
         """What is wanted of the private endpoint has changed."""
-        self.reconciler.cover(self._subscriptions.asked(Endpoint.PRIVATE))
+        version = self._subscriptions.version(Endpoint.PRIVATE)
+        self.reconciler.cover(self._subscriptions.asked(Endpoint.PRIVATE), version)
 
     def refusals(
         self, connections: Connections, wants: Iterable[Want], rejections: Mapping[StreamKey, RequestRejectedError]
     ) -> Mapping[StreamKey, UpbitWebSocketError]:
         """Which of these streams do not come because the exchange refuses them, or does not accept the keys."""
-        refused: dict[StreamKey, UpbitWebSocketError] = {
-            # A key may be good for one stream of a connection and not for another.
-            key: AuthenticationError(error.name, error.message) if error.name in KEY_ERRORS else error
-            for key, error in rejections.items()
-        }
+        refused = {key: rejection_as_told(error) for key, error in rejections.items()}
         for want in wants:
-            data_type = want.key.data_type
-            if not data_type.needs_auth:
-                continue
-            error = connections.refusal(data_type.endpoint)
-            if error is None and data_type in _ACCOUNT:
-                error = self.reconciler.refusal
+            error = self.refusal(connections, want.key.data_type)
             if error is not None:
                 refused[want.key] = error
         return refused
+
+    def refusal(self, connections: Connections, data_type: DataType) -> AuthenticationError | None:
+        """Why the exchange does not accept the keys for this type, while it does not: one object for each time."""
+        if not data_type.needs_auth:
+            return None
+        error = connections.refusal(data_type.endpoint)
+        return self.reconciler.refusal if error is None and data_type in _ACCOUNT else error

@@ -103,7 +103,7 @@ class GlobalWebSocketManager(ManagerReports):
         self._push = self._make_push()
         self._gaps = GapLedger()
         self._recovery = Recovery(self._recovery_parts(self._push.deliver))
-        self._account = AccountSide(self.config, self.subscriptions, self._recovery_parts(self._recovery.deliver))
+        self._account = AccountSide(self.config, self.subscriptions, self._recovery_parts(self._push.deliver))
         self._connections = Connections(
             SharedParts(
                 config=self.config,
@@ -112,7 +112,7 @@ class GlobalWebSocketManager(ManagerReports):
                 subscriptions=self.subscriptions,
                 limiter=self.limiter,
                 publish=self._publish,
-                deliver=self._account.reconciler.deliver,
+                deliver=self._recovery.deliver,
                 reopen=self._recovery.take,
                 confirmed=self._account.reconciler.confirm,
                 authenticator=self._account.authenticator,
@@ -361,6 +361,7 @@ class GlobalWebSocketManager(ManagerReports):
                 wake=self._wake,
                 expand=self._markets.expand,
                 publish=self._publish,
+                refusal=lambda data_type: self._account.refusal(self._connections, data_type),
             )
         )
 

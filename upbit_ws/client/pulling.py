@@ -155,17 +155,19 @@ class Puller:
                 raise DataTimeoutError(keys, timeout=seconds, reason=why() or self._why_nothing_came())
             self._pool.wait(slots, is_there, left)
 
-    def wait_until_ready(self, slots: Sequence[Slot], deadline: float) -> list[Slot]:
+    def wait_until_ready(
+        self, slots: Sequence[Slot], deadline: float, is_ready: Callable[[Slot], bool]
+    ) -> list[Slot]:
         """Block until every stream stands, or the deadline is over. The slots of those that do not.
 
         A stream with a snapshot stands when it has delivered, another one when the exchange has confirmed it.
         """
-        while missing := [slot for slot in slots if not slot.is_ready]:
+        while missing := [slot for slot in slots if not is_ready(slot)]:
             self._check_open()
             left = deadline - self._clock()
             if left <= 0:
                 break
-            self._pool.wait(missing, partial(_is_any_ready, missing), left)
+            self._pool.wait(missing, partial(_is_any, is_ready, missing), left)
         return missing
 
     def wait_until_delivered(
@@ -230,8 +232,8 @@ class Puller:
         )
 
 
-def _is_any_ready(slots: Sequence[Slot]) -> bool:
-    return any(slot.is_ready for slot in slots)
+def _is_any(is_ready: Callable[[Slot], bool], slots: Sequence[Slot]) -> bool:
+    return any(map(is_ready, slots))
 
 
 def _has_delivered(slots: Sequence[Slot]) -> bool:

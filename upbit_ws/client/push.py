@@ -19,17 +19,18 @@ from attrs import define, field, frozen
 from upbit_ws.backpressure import Consequence, backlog_for
 from upbit_ws.client.subscription_options import CallbackOptions, keys_of, parts_of, wants_of
 from upbit_ws.config import BackpressureConfig
-from upbit_ws.exceptions import BackpressureError
-from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SlowConsumer, StuckCallback
+from upbit_ws.exceptions import AuthenticationError, BackpressureError
+from upbit_ws.lifecycle import AuthenticationFailed, ConnectionEvent, RequestRejected, SlowConsumer, StuckCallback
 from upbit_ws.metrics import DataDistributionStats
 from upbit_ws.protocol.delivery import Delivery, Snapshot, announced, delivery_of
+from upbit_ws.protocol.key_refusal import rejection_as_told
 from upbit_ws.protocol.slots import Entry, Slot
 from upbit_ws.runtime.callback_workers import CallbackWorkers, StuckReport
 from upbit_ws.shared.fanout_hub import FanoutHub
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.mailbox import Mailbox
 from upbit_ws.shared.subscriber import EVENTS_LANE, Callback, CallbackReference, Subscriber, Subscription
-from upbit_ws.types import BackpressureStrategy, Endpoint, StreamKey, SubscriptionSpec
+from upbit_ws.types import BackpressureStrategy, DataType, Endpoint, StreamKey, SubscriptionSpec
 
 if TYPE_CHECKING:
     from upbit_ws.shared.data_pool_manager import DataPoolManager
@@ -39,6 +40,10 @@ __all__ = ["Member", "PushParts", "PushSide"]
 
 #: Events in the life of connections that may wait for one listener.
 _LISTENER_MAILBOX = 1_000
+
+
+def _never_refused(_: DataType) -> None:
+    return None
 
 
 @frozen(kw_only=True)
@@ -54,6 +59,8 @@ class PushParts:
     expand: Callable[[str], Iterable[str]]
     """The codes that a pattern or code means now."""
     publish: Callable[[ConnectionEvent], None]
+    refusal: Callable[[DataType], AuthenticationError | None] = _never_refused
+    """Why the exchange does not accept the keys for this type, while it does not: one object for each time."""
     make_workers: Callable[..., CallbackWorkers] = CallbackWorkers
 
 
@@ -79,6 +86,7 @@ class _Active:
     is_applying: bool = False
     is_dirty: bool = False
     told: set[StreamKey] = field(factory=set)
+    told_refusal: AuthenticationError | None = None
 
     @property
     def owner(self) -> Hashable:
@@ -134,6 +142,7 @@ class PushSide:
             self._active[subscription_id] = active
             heirloom = self._inherited.pop(member.token, [])
         self._apply(active)
+        self._tell_of_keys(active)
         self._let_go(heirloom)
         self.sweep()
         return subscription_id
@@ -328,6 +337,11 @@ class PushSide:
                 self.hub.post(listener, [announced(event, now)], now)
         if isinstance(event, RequestRejected):
             self._tell_refused()
+        elif isinstance(event, AuthenticationFailed):
+            with self._lock:
+                active = list(self._active.values())
+            for one in active:
+                self._tell_of_keys(one)
 
     def _tell_refused(self) -> None:
         """Hand what the exchange refuses to those who asked for it, once."""
@@ -338,7 +352,16 @@ class PushSide:
             news = [error for key, error in refused.items() if key not in one.told]
             one.told = set(refused)
             if news:
-                self._tell(one.subscriber, news[0])
+                self._tell(one.subscriber, rejection_as_told(news[0]))
+
+    def _tell_of_keys(self, active: _Active) -> None:
+        """Hand the refusal of the keys to a subscription that gets nothing because of it, once while it lasts."""
+        error = self._parts.refusal(active.spec.data_type)
+        with self._lock:
+            is_news = error is not None and error is not active.told_refusal
+            active.told_refusal = error
+        if is_news and error is not None and not active.subscriber.is_over:
+            self._tell(active.subscriber, error)
 
     def _tell(self, subscriber: Subscriber, error: Exception) -> None:
         self.workers.run(lambda: self.workers.call_error_handler(subscriber, error))

@@ -20,6 +20,7 @@ from upbit_ws.client.pulling import check_code, check_seconds
 from upbit_ws.client.updates import Updates
 from upbit_ws.events import Event
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError
+from upbit_ws.protocol.account_slots import is_account
 from upbit_ws.protocol.gap_filling import Gap
 from upbit_ws.protocol.slots import Slot
 from upbit_ws.shared.locks import make_lock
@@ -190,7 +191,7 @@ class SimpleWebSocketClient(AccountPulls):
         deadline = self._deadline(timeout)
         self._manager.wait_for_markets(self._selection.interests.patterns(), deadline)
         slots = self._selection.everything()
-        silent = {slot.key for slot in self._puller.wait_until_ready(slots, deadline)}
+        silent = {slot.key for slot in self._puller.wait_until_ready(slots, deadline, self._is_ready)}
         return Readiness(
             delivered=tuple(slot.key for slot in slots if slot.key not in silent),
             silent=tuple(slot.key for slot in slots if slot.key in silent),
@@ -303,13 +304,17 @@ class SimpleWebSocketClient(AccountPulls):
             connections=tuple(status for status in self._manager.connection_statuses() if status.endpoint in endpoints),
             interests=len(slots),
             delivered=len(delivered),
-            silent=tuple(slot.key for slot in slots if not slot.is_ready),
+            silent=tuple(slot.key for slot in slots if not self._is_ready(slot)),
             oldest_vouched_age=max(ages, default=None),
         )
 
     def gaps(self) -> tuple[Gap, ...]:
-        """What reconnects left open in this client's trades and candles, and what became of it, oldest first."""
-        return self._manager.gaps({slot.key for slot in self._selection.everything()})
+        """What reconnects left open in this client's logs, orders and balances, and what became of it, oldest first.
+
+        A gap in orders and balances is one for all of them, without a symbol.
+        """
+        keys = {slot.key for slot in self._selection.everything()}
+        return self._manager.gaps(keys | {key._replace(symbol="") for key in keys if is_account(key.data_type)})
 
     def close(self) -> None:
         """Give up all interests. What other components registered stays. Idempotent."""

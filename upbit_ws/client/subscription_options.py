@@ -77,7 +77,7 @@ class CallbackOptions:
 
     Attributes:
         on_error: Called with what the callback raised, and with what concerns the subscription: `BackpressureError`,
-            `RequestRejectedError`. Without it, errors are logged.
+            `RequestRejectedError`, `AuthenticationError`. Without it, errors are logged.
         strategy: What happens to events that come faster than the callback takes them; None as configured for the type.
         mailbox_size: How many may wait; None as configured.
     """

@@ -41,8 +41,8 @@ class WebSocketClientProxy:
 
     * ``is_only_snapshot``, ``is_only_realtime`` (or ``isOnlySnapshot``, ``isOnlyRealtime``): one part only;
     * ``units`` (1, 5, 15, 30) and ``level`` (price step): for order books;
-    * ``on_error``: a function, called with what the callback raised and with `BackpressureError` and
-      `RequestRejectedError`; without it errors are logged;
+    * ``on_error``: a function, called with what the callback raised and with `BackpressureError`,
+      `RequestRejectedError` and, of data that needs keys, `AuthenticationError`; without it errors are logged;
     * ``strategy``: a `BackpressureStrategy` or the name of a registered one, ``mailbox_size``: how many events may
     wait.
 

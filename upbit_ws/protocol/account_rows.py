@@ -52,6 +52,8 @@ class OrderRow:
             self.fills = [_fill_of(trade) for trade in row.get("trades") or ()]
         except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
             raise PayloadError(f"is not as documented: {error!r}", field="order") from error
+        if self.fills and self.fills[0].at > self.fills[-1].at:
+            self.fills.reverse()  # newest first: those of one second, too
         self.fills.sort(key=lambda fill: fill.at)
 
     @property
@@ -60,7 +62,10 @@ class OrderRow:
         return self.state in ("done", "cancel")
 
     def is_told_by(self, known: MyOrderEvent | None, fills: int) -> bool:
-        """Whether events already told all of this: the state, as many fills, as much prevented."""
+        """Whether events already told all of this: the state, as many fills, as much prevented.
+
+        Which fills those are, a list does not say: of an order that counts more of them than are known, look it up.
+        """
         if known is None or fills < self.trades_count:
             return False
         is_over = known.state in ("done", "cancel")
@@ -68,7 +73,9 @@ class OrderRow:
         return is_over == self.is_finished and (is_over or (prevented and known.state != "watch"))
 
 
-def missed_events(row: OrderRow, known: MyOrderEvent | None, fills: frozenset[str], now: int) -> list[MyOrderEvent]:
+def missed_events(
+    row: OrderRow, known: MyOrderEvent | None, fills: frozenset[str], now: int, *, is_opened: bool = True
+) -> list[MyOrderEvent]:
     """The events that lead from what is known of an order to what REST says, oldest first, marked RECOVERED.
 
     Args:
@@ -76,10 +83,11 @@ def missed_events(row: OrderRow, known: MyOrderEvent | None, fills: frozenset[st
         known: The newest known state of the order, None for an order never seen.
         fills: Ids of the fills that are known.
         now: ms since the epoch, for what REST gives no time of.
+        is_opened: Whether the beginning of the known order was told; its fills may have come first.
     """
     events: list[MyOrderEvent] = []
     is_untouched = not row.fills and not row.is_finished
-    if known is None or (known.state == "watch" and row.state != "watch"):
+    if known is None or not is_opened or (known.state == "watch" and row.state != "watch"):
         opening = row.now if is_untouched else _as_placed(row.now)
         events.append(evolve(opening, state="watch" if row.state == "watch" else "wait", timestamp=row.created_at))
     events += _fill_events(row, fills)

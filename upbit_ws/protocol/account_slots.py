@@ -2,7 +2,7 @@
 
 These streams send no snapshot (Upbit: websocket-myorder, -myasset, -announcement, -indicator pages), so having
 delivered nothing is no sign that something is wrong. Such a slot is *established* when the exchange has confirmed the
-subscription.
+subscription. That of announcements may be confirmed for some categories and be asked for more since.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Final
 
 from upbit_ws.events import AnnouncementEvent, Event, IndicatorEvent, IndicatorSignalEvent
 from upbit_ws.protocol.slots import Entry, Slot, new_slot
-from upbit_ws.types import DataType, Endpoint, StreamKey
+from upbit_ws.protocol.subscription_plan import covers
+from upbit_ws.types import DataType, Endpoint, StreamKey, Want
 
 __all__ = ["AccountSlot", "event_identity", "slot_for"]
 
@@ -22,12 +23,14 @@ _IDENTITIES_KEPT: Final = 512
 class AccountSlot(Slot):
     """The history of one private or info stream."""
 
-    __slots__ = ("_known", "_order", "established_in")
+    __slots__ = ("_known", "_order", "confirmed", "established_in")
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
         #: The newest epoch in which the exchange confirmed the subscription; 0 while none did.
         self.established_in = 0
+        #: What the newest confirmed request asked of it.
+        self.confirmed: Want | None = None
         self._known: set[bytes] = set()
         self._order: deque[bytes] = deque()
 
@@ -35,6 +38,10 @@ class AccountSlot(Slot):
     def is_ready(self) -> bool:
         """Whether the stream stands; silence does not mean otherwise."""
         return self.current is not None or self.established_in > 0
+
+    def stands_for(self, want: Want) -> bool:
+        """Whether the stream stands, with all that this wish asks of it."""
+        return self.confirmed is not None and covers(self.confirmed, want)
 
     def append(self, entry: Entry) -> None:
         """Take a payload that is known to be news."""

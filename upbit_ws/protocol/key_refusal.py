@@ -6,10 +6,17 @@ with HTTP 401 and the error body of REST, is not (Upbit: auth and websocket-guid
 
 from __future__ import annotations
 
-from upbit_ws.exceptions import AuthenticationError, ConnectionLostError, HandshakeError, UpbitWebSocketError
+from upbit_ws.exceptions import (
+    KEY_ERRORS,
+    AuthenticationError,
+    ConnectionLostError,
+    HandshakeError,
+    RequestRejectedError,
+    UpbitWebSocketError,
+)
 from upbit_ws.types import Endpoint
 
-__all__ = ["key_refusal"]
+__all__ = ["key_refusal", "rejection_as_told"]
 
 _POLICY_VIOLATION = 1008
 
@@ -36,3 +43,8 @@ def key_refusal(
     if isinstance(error, ConnectionLostError) and error.code == _POLICY_VIOLATION:
         return AuthenticationError("policy_violation", error.reason)
     return None
+
+
+def rejection_as_told(error: RequestRejectedError) -> UpbitWebSocketError:
+    """The refusal of one stream as its owner is told: a key may be good for one stream and not for another."""
+    return AuthenticationError(error.name, error.message) if error.name in KEY_ERRORS else error

@@ -4,12 +4,12 @@ Rules
 -----
 1. A fill counts once, told by its `trade_uuid`. Any other event counts once per order and state (`prevented`: once per
    volume and amount cut).
-2. ``done`` and ``cancel`` finish an order. Nothing reopens it: a later event of a state before that is dropped, a fill
-   that was missed is reported and leaves the order finished.
+2. ``done`` and ``cancel`` finish an order. Nothing reopens it: a later event of a state before that is dropped; a fill
+   that was missed, and the opening of an order whose beginning nobody has told, are reported and leave it finished.
 3. An order moves forward only: an event that knows of fewer fills, of less volume executed or of less volume prevented
    than is known already is reported, and does not become its state.
 4. While `state` is ``trade``, `price` and `volume` are the fill's (Upbit: websocket-myorder page). The order's own are
-   kept from its other events and stand in `order_price` and `order_volume`; None where no such event was seen.
+   kept from its other events and from REST and stand in `order_price` and `order_volume`; None where neither told.
 
 Finished orders are kept up to a number, the newest; of older ones the id is remembered, up to a larger number, so that
 REST, which still lists them, does not bring them back.
@@ -29,6 +29,7 @@ from upbit_ws.events import MyOrderEvent
 __all__ = ["FINISHED_STATES", "MyOrders", "order_of_life"]
 
 FINISHED_STATES: Final = frozenset({"done", "cancel"})
+_OPENING_STATES: Final = frozenset({"wait", "watch"})
 _RANKS: Final = {"watch": 0, "wait": 1, "trade": 2, "prevented": 2, "done": 3, "cancel": 3}
 _UNKNOWN_RANK: Final = 2
 _ZERO: Final = Decimal(0)
@@ -43,6 +44,10 @@ class _Order:
     volume: Decimal | None = None
     fills: set[str] = field(factory=set)
     seen: set[Hashable] = field(factory=set)
+    counted: int = 0
+    """The most fills that any of its events told of."""
+    is_opened: bool = False
+    """Its beginning was told, or it is too late for that."""
 
     @property
     def is_finished(self) -> bool:
@@ -64,8 +69,8 @@ class MyOrders:
         self._finished: OrderedDict[str, _Order] = OrderedDict()
         #: Ids of orders that are over and forgotten.
         self._past: OrderedDict[str, None] = OrderedDict()
-        #: Orders of which the exchange counted more fills than are known.
-        self.incomplete: set[str] = set()
+        #: Orders of which the exchange counted more fills than are known, and how many more.
+        self.incomplete: dict[str, int] = {}
         #: Events that said nothing new, or came too late.
         self.duplicates = 0
         self.late = 0
@@ -86,7 +91,8 @@ class MyOrders:
         if self._is_known(order, event):
             self.duplicates += 1
             return None
-        if order.is_finished and event.state != "trade":
+        is_opening = event.state in _OPENING_STATES and not order.is_opened
+        if order.is_finished and event.state != "trade" and not is_opening:
             self.late += 1
             return None
         self._note(order, event)
@@ -101,8 +107,11 @@ class MyOrders:
         return complete
 
     def _count(self, uuid: str, order: _Order) -> None:
-        is_incomplete = order.event.trades_count > len(order.fills) and self.knows(uuid) and uuid not in self._past
-        (self.incomplete.add if is_incomplete else self.incomplete.discard)(uuid)
+        missing = order.counted - len(order.fills)
+        if missing > 0 and uuid not in self._past:
+            self.incomplete[uuid] = missing
+        else:
+            self.incomplete.pop(uuid, None)
 
     def _begin(self, event: MyOrderEvent) -> MyOrderEvent:
         order = _Order(event)
@@ -121,6 +130,8 @@ class MyOrders:
         return _identity(event) in order.seen
 
     def _note(self, order: _Order, event: MyOrderEvent) -> None:
+        order.counted = max(order.counted, event.trades_count)
+        order.is_opened = order.is_opened or event.state in _OPENING_STATES
         if event.state == "trade":
             if event.trade_uuid is not None:
                 order.fills.add(event.trade_uuid)
@@ -144,13 +155,28 @@ class MyOrders:
     def pass_over(self, uuid: str) -> None:
         """Whatever comes of this order is old: it ended before anybody was interested, or long ago."""
         self._past[uuid] = None
-        self.incomplete.discard(uuid)
+        self.incomplete.pop(uuid, None)
         if len(self._past) > self._ids_kept:
             self._past.popitem(last=False)
 
-    def knows(self, uuid: str) -> bool:
-        """Whether the order is in the book, or over and forgotten."""
-        return uuid in self._open or uuid in self._finished or uuid in self._past
+    def learn(self, uuid: str, price: Decimal | None, volume: Decimal | None) -> None:
+        """Take over what REST says of an order's own price and volume, where no event told."""
+        order = self._open.get(uuid) or self._finished.get(uuid)
+        if order is not None:
+            order.price = price if order.price is None else order.price
+            order.volume = volume if order.volume is None else order.volume
+            order.event = _completed(order, order.event)
+
+    def is_opened(self, uuid: str) -> bool:
+        """Whether the beginning of a known order was told, or need not be any more."""
+        order = self._open.get(uuid) or self._finished.get(uuid)
+        return order is not None and order.is_opened
+
+    def open_silently(self, uuid: str) -> None:
+        """The beginning of a known order need not be told any more: later events were."""
+        order = self._open.get(uuid) or self._finished.get(uuid)
+        if order is not None:
+            order.is_opened = True
 
     def is_past(self, uuid: str) -> bool:
         """Whether the order is over and forgotten."""
@@ -181,7 +207,7 @@ class MyOrders:
         for orders in (self._open, self._finished):
             for uuid in [uuid for uuid, order in orders.items() if order.event.symbol not in symbols]:
                 del orders[uuid]
-                self.incomplete.discard(uuid)
+                self.incomplete.pop(uuid, None)
 
 
 def order_of_life(event: MyOrderEvent) -> tuple[bool, int, int]:

@@ -23,7 +23,7 @@ from attrs import define, evolve, field, frozen
 
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want, WireFormat
 
-__all__ = ["INDICATOR_LIMIT", "Plan", "PlanDiff", "bisect", "merge_wants", "plan_wants"]
+__all__ = ["INDICATOR_LIMIT", "Plan", "PlanDiff", "bisect", "covers", "merge_wants", "plan_wants"]
 
 INDICATOR_LIMIT = 100
 """Combinations of code and indicator in one request; more refuse it as a whole (Upbit: websocket-indicator page)."""
@@ -72,6 +72,11 @@ def _normalized(want: Want) -> Want:
     if data_type.has_snapshot:
         return evolve(want, units=depth, options=options)
     return evolve(want, units=depth, options=options, snapshot=False, realtime=True)
+
+
+def covers(asked: Want, want: Want) -> bool:
+    """Whether what a plan asks of a stream is enough for this wish."""
+    return _normalized(merge_wants(asked, _normalized(want))) == asked
 
 
 def plan_wants(wants: Iterable[Want]) -> Plan | None:

@@ -1,27 +1,26 @@
-"""Live events of the account that wait behind a reconciliation, so that subscribers get what was missed first."""
+"""Events of the account that wait, so that subscribers get what was missed before what is newer.
+
+All of them wait while orders and balances are being compared with REST (`begin`, `release`); those of one order wait
+while a fill of it is being looked for. Either takes at most the time of the hold: then what waits goes first, and what
+was missed comes behind it.
+
+Live events come from the I/O thread and recovered ones from the account's thread. Between the moment when one of them
+has booked an event and the moment when it hands it over here, the other one could overtake it, so both say `enter`
+before they book and `leave` afterwards, and nothing goes on while one of them is in between.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Final
 
-from attrs import define, field
-
-from upbit_ws.decoded_payload import DecodedPayload
-from upbit_ws.events import MyOrderEvent
-from upbit_ws.protocol.account_slots import is_account
-from upbit_ws.protocol.my_orders import order_of_life
-from upbit_ws.runtime.recovery import Delivery
+from upbit_ws.protocol.account_turns import Delivery, as_lived, order_of, parted
 from upbit_ws.shared.locks import make_lock
 
 __all__ = ["AccountHold"]
 
-
-@define(eq=False)
-class _Hold:
-    until: float
-    recovered: list[Delivery] = field(factory=list)
-    live: list[Delivery] = field(factory=list)
-    is_releasing: bool = False
+#: The time of an order whose events have waited for long enough.
+_OVER: Final = float("-inf")
 
 
 class AccountHold:
@@ -30,88 +29,129 @@ class AccountHold:
     Args:
         clock: Monotonic seconds.
         deliver: Where events go that need not wait (any more).
+        patience: For how long (seconds) an event waits at the most.
+        awaited: The ids of orders of which a fill is being looked for. Called under the lock, takes none.
     """
 
-    def __init__(self, clock: Callable[[], float], deliver: Callable[[list[Delivery]], None]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        deliver: Callable[[list[Delivery]], None],
+        patience: float,
+        awaited: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self._clock = clock
         self._deliver = deliver
-        #: Guards the hold.
+        self._patience = patience
+        self._awaited = awaited
+        #: Guards everything below.
         self._lock = make_lock("account-hold", 25)
-        self._hold: _Hold | None = None
+        self._recovered: list[Delivery] = []
+        self._live: list[Delivery] = []
+        #: Until when everything is held back; None: it is not.
+        self._until: float | None = None
+        self._serial = 0
+        #: Until when the events of single orders are held back.
+        self._order_until: dict[str, float] = {}
+        #: The earliest of these of which an event waits.
+        self._orders_due_at: float | None = None
+        #: How many threads are between booking an event and handing it over.
+        self._inside = 0
+        self._is_flushing = False
+        #: How often the time was over before everything that was waited for had come.
+        self.overdue = 0
 
     @property
     def until(self) -> float | None:
-        """When it lets go at the latest; None while nothing is held back."""
-        hold = self._hold
-        return None if hold is None else hold.until
-
-    def begin(self, seconds: float) -> None:
-        """Hold events of the account back from now on, at most so long. What is held already waits no longer."""
+        """When to call `flush` at the latest; None while nothing is held back."""
         with self._lock:
-            self._hold = self._hold or _Hold(until=self._clock() + seconds)
+            return self._orders_due_at if self._until is None else self._until
 
-    def pass_live(self, deliveries: list[Delivery]) -> None:
-        """Deliver live events, or keep them."""
-        if self._hold is not None:
-            deliveries = self._kept_back(deliveries)
-        if deliveries:
-            self._deliver(deliveries)
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is held back. Takes no lock."""
+        return self._until is not None
 
-    def pass_recovered(self, deliveries: list[Delivery]) -> None:
-        """Deliver what was missed; while live events wait, together with them, because REST may be ahead of those."""
+    @property
+    def serial(self) -> int:
+        """Which `begin` is the newest; for `release`. Takes no lock."""
+        return self._serial
+
+    # -- everything waits ---------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Hold everything back from now on. What waits already waits no longer for that."""
         with self._lock:
-            hold = self._hold
-            if hold is not None:
-                hold.recovered += deliveries
-        if hold is None and deliveries:
-            self._deliver(deliveries)
+            self._serial += 1
+            if self._until is None or not (self._live or self._recovered):
+                self._until = self._clock() + self._patience
 
-    def release(self) -> None:
-        """Deliver what waits, in order, and hold nothing back any more. One thread at a time does it."""
+    def release(self, serial: int) -> None:
+        """Hold nothing back any more, unless `begin` was called again after `serial` was read."""
         with self._lock:
-            hold = self._hold
-            if hold is None or hold.is_releasing:
+            if serial == self._serial:
+                self._until = None
+        self.flush()
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """The calling thread is about to book an event."""
+        with self._lock:
+            self._inside += 1
+
+    def leave(self, *, live: Collection[Delivery] = (), recovered: Collection[Delivery] = ()) -> None:
+        """It has done so; what goes to subscribers goes now, or waits."""
+        with self._lock:
+            self._inside -= 1
+            self._live += live
+            self._recovered += recovered
+        self.flush()
+
+    def flush(self) -> None:
+        """Deliver what need not wait (any more), in order. One thread at a time does it, for all."""
+        with self._lock:
+            if self._is_flushing:
                 return
-            hold.is_releasing = True
+            self._is_flushing = True
         while True:
             with self._lock:
-                due = hold.recovered + hold.live
-                hold.recovered, hold.live = [], []
+                due = self._due_locked()
                 if not due:
-                    self._hold = None
+                    self._is_flushing = False
                     return
-            self._deliver(_as_lived(due))
+            try:
+                self._deliver(as_lived(due))
+            except BaseException:
+                with self._lock:
+                    self._is_flushing = False
+                raise
 
-    def release_if_overdue(self) -> None:
-        """Let go when the time is over."""
-        until = self.until
-        if until is not None and self._clock() >= until:
-            self.release()
+    def _due_locked(self) -> list[Delivery]:
+        """Take out what goes now."""
+        assert self._lock.locked()
+        if self._inside:
+            return []
+        now = self._clock()
+        if self._until is not None:
+            if now < self._until:
+                return []
+            self._until = None
+            self.overdue += bool(self._live or self._recovered)
+        awaited = self._awaited()
+        self._order_until = {uuid: until for uuid, until in self._order_until.items() if uuid in awaited}
+        due, self._recovered = parted(self._recovered, lambda uuid: uuid in awaited and self._waits_locked(uuid, now))
+        more, self._live = parted(self._live, lambda uuid: uuid in awaited and self._waits_locked(uuid, now))
+        kept = (order_of(delivery) for delivery in self._recovered + self._live)
+        self._orders_due_at = min((self._order_until[one.uuid] for one in kept if one is not None), default=None)
+        return due + more
 
-    def _kept_back(self, deliveries: list[Delivery]) -> list[Delivery]:
-        """Keep what is of the account; the rest."""
-        others = [delivery for delivery in deliveries if not is_account(delivery[0].key.data_type)]
-        if len(others) == len(deliveries):
-            return deliveries
-        with self._lock:
-            hold = self._hold
-            if hold is None:
-                return deliveries
-            hold.live += [delivery for delivery in deliveries if is_account(delivery[0].key.data_type)]
-        self.release_if_overdue()
-        return others
-
-
-def _as_lived(deliveries: list[Delivery]) -> list[Delivery]:
-    """The same deliveries; those of one order, in the places that they have, in the order of its life."""
-    places: dict[str, list[tuple[int, MyOrderEvent]]] = {}
-    for place, (_, (payload, _)) in enumerate(deliveries):
-        event = payload.event if isinstance(payload, DecodedPayload) else None
-        if isinstance(event, MyOrderEvent):
-            places.setdefault(event.uuid, []).append((place, event))
-    ordered = list(deliveries)
-    for one in places.values():
-        lived = sorted(one, key=lambda pair: order_of_life(pair[1]))
-        for (place, _), (source, _) in zip(one, lived, strict=True):
-            ordered[place] = deliveries[source]
-    return ordered
+    def _waits_locked(self, uuid: str, now: float) -> bool:
+        assert self._lock.locked()
+        until = self._order_until.setdefault(uuid, now + self._patience)
+        if now < until:
+            return True
+        if until != _OVER:
+            self._order_until[uuid] = _OVER
+            self.overdue += 1
+        return False

@@ -110,7 +110,9 @@ class AccountQueries:
                 return call()
             except UpbitWebSocketError as error:
                 is_refusal = isinstance(error, AuthenticationError)
-                if isinstance(error, ClientClosedError) or not (error.retryable or is_refusal):
+                # A reply that does not parse was cut off, or came from something in between.
+                is_worth_it = error.retryable or is_refusal or isinstance(error, PayloadError)
+                if isinstance(error, ClientClosedError) or not is_worth_it:
                     raise
                 if is_refusal:
                     # One fresh token; a second refusal is about the keys.

@@ -3,32 +3,28 @@
 The private endpoint sends no snapshot (Upbit: websocket-myorder page), so what happened while nobody listened is asked
 for. That starts when the exchange has confirmed the subscription: asked earlier, REST could answer before the stream
 begins, and what happened in between would be lost. From the connect on, live events wait behind the answer, at most for
-`RecoveryConfig.hold` seconds, so that subscribers get what was missed before what is newer. Pulls do not wait: they see
-each event as it comes.
+`RecoveryConfig.hold` seconds, so that subscribers get what was missed before what is newer. So do the events of an
+order of which one tells that a fill is missing, while that is looked up. Pulls do not wait: they see each event as it
+comes.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from upbit_ws.exceptions import AuthenticationError, ClientClosedError, UpbitWebSocketError
-from upbit_ws.lifecycle import (
-    AuthenticationFailed,
-    Connected,
-    ConnectionEvent,
-    Disconnected,
-    GapRecovered,
-    GapReported,
-)
+from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
+from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected
 from upbit_ws.protocol.account_rows import OrderRow
-from upbit_ws.protocol.gap_filling import Gap, GapState
+from upbit_ws.protocol.account_turns import Delivery
+from upbit_ws.protocol.missing_fills import MissingFills
 from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.runtime.account_gaps import AccountGaps
 from upbit_ws.runtime.account_hold import AccountHold
 from upbit_ws.runtime.account_queries import AccountQueries
-from upbit_ws.runtime.recovery import Delivery, RecoveryParts
+from upbit_ws.runtime.recovery import RecoveryParts
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.account_book import ASSETS
 from upbit_ws.shared.waiting import Signal
@@ -46,29 +42,36 @@ _AHEAD: Final = 86_400_000
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
 _REFUSED_DELAY: Final = 30.0
+_NEVER: Final = float("inf")
 
 
 class AccountReconciler:
-    """One per manager. The thread starts with the first confirmation of the private endpoint."""
+    """One per manager. The thread starts with the first confirmation of the private endpoint.
 
-    def __init__(self, parts: RecoveryParts) -> None:
+    Args:
+        wanted: What is wanted of the private endpoint and not refused.
+    """
+
+    def __init__(self, parts: RecoveryParts, wanted: Callable[[], Plan | None]) -> None:
         self._parts = parts
-        self._hold = AccountHold(parts.clock, parts.deliver)
+        self._wanted = wanted
+        self._missing = MissingFills()
+        self._hold = AccountHold(parts.clock, parts.deliver, parts.config.hold, self._awaited)
+        parts.pool.account.is_held = lambda: self._hold.is_whole
         self._signal = Signal()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
         #: The newest connection of the private endpoint, the newest one confirmed, and the one reconciled last.
         self._epoch = 0
         self._confirmed: tuple[int, frozenset[str]] = (0, frozenset())
-        self._done: tuple[int, frozenset[str]] = (0, frozenset())
+        self._done: tuple[int, frozenset[str], int] = (0, frozenset(), 0)
         #: Until when (ms since the epoch) everything is known; None before the first reconciliation.
         self._known_until: int | None = None
-        #: The number of the gap that a reconnect left, until it is settled.
-        self._gap: int | None = None
+        self._gaps = AccountGaps(parts)
         self._failures = 0
         self._retry_at = 0.0
-        #: Orders looked up because a fill seemed to be missing, with the number of fills counted then.
-        self._looked_up: dict[str, int] = {}
+        #: How often an older connection went on because the newer one was lost again.
+        self._resumed = 0
         #: Why REST refuses the keys, while it does.
         self.refusal: AuthenticationError | None = None
         self.last_error: UpbitWebSocketError | None = None
@@ -80,10 +83,19 @@ class AccountReconciler:
 
     # -- told by others -----------------------------------------------------------------------------------------------
 
-    def cover(self, plan: Plan | None) -> None:
-        """What is wanted of the private endpoint has changed."""
-        names = _names(plan.keys if plan is not None else ())
-        self._parts.pool.account.cover(names, int(self._parts.wall() * 1000))
+    @property
+    def overdue(self) -> int:
+        """How often live events went first because what was missed had not come within the time of the hold."""
+        return self._hold.overdue
+
+    def cover(self, plan: Plan | None, version: int) -> None:
+        """What is wanted of the private endpoint has changed, by this version of the wishes."""
+        account = self._parts.pool.account
+        account.cover(_names(plan.keys if plan is not None else ()), int(self._parts.wall() * 1000), version)
+        if self._parts.config.enabled and not self._is_based():
+            self._hold.begin()
+        # What was given up and is wanted again before the next request needs no request, and so meets no confirmation.
+        self._signal.set()
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Something happened to a connection. Called by its I/O thread, before anything is read from a new one."""
@@ -92,7 +104,7 @@ class AccountReconciler:
         if isinstance(event, Connected):
             self._epoch = event.epoch
             if self._parts.pool.account.covered and self._parts.config.enabled:
-                self._hold.begin(self._parts.config.hold)
+                self._hold.begin()
                 self._start()
         elif isinstance(event, Disconnected) and event.epoch == self._done[0]:
             vouched_at = self._parts.pool.vouched_at(event.epoch)
@@ -103,8 +115,12 @@ class AccountReconciler:
     def confirm(self, endpoint: Endpoint, epoch: int, keys: Collection[StreamKey]) -> None:
         """The exchange has confirmed these streams on the connection of this epoch."""
         if endpoint is Endpoint.PRIVATE and (names := _names(keys)):
+            if epoch < self._epoch:
+                self._epoch, self._resumed = epoch, self._resumed + 1
+            if self.refusal is None or epoch != self._confirmed[0]:
+                # What failed on the connection before says nothing about this one. Refused keys are not hammered.
+                self._retry_at, self._failures = 0.0, 0
             self._confirmed = (epoch, names)
-            self._retry_at = 0.0
             self._start()
 
     def _start(self) -> None:
@@ -113,13 +129,14 @@ class AccountReconciler:
             self._thread = spawn("upbit-ws-account", self._run, on_crash=self._crashed)
         self._signal.set()
 
-    def deliver(self, deliveries: list[Delivery]) -> None:
-        """Pass live events on, except those of the account that wait behind a reconciliation."""
-        self._hold.pass_live(deliveries)
+    def enter(self) -> None:
+        """A live event of the account is about to be booked."""
+        self._hold.enter()
 
-    def note(self) -> None:
-        """Events of the private endpoint were filed: look whether one of them tells that a fill is missing."""
-        if self._hold.until is None and self._parts.pool.account.incomplete:
+    def leave(self, filed: list[Delivery]) -> None:
+        """It was; pass it on to subscribers, unless it has to wait. Look for a fill that it tells to be missing."""
+        self._hold.leave(live=filed)
+        if self._parts.config.enabled and self._parts.pool.account.incomplete:
             self._signal.set()
 
     def stop(self) -> None:
@@ -133,12 +150,12 @@ class AccountReconciler:
     def _run(self) -> None:
         with self._parts.rest(self._parts.budget) as rest:
             # A slow exchange must not make live events wait for longer than the hold and one call.
-            queries = AccountQueries(rest, self._hold.release_if_overdue)
+            queries = AccountQueries(rest, self._hold.flush)
             while not self._is_stopping:
                 if self._is_due():
                     self._attempt(queries)
                 else:
-                    self._hold.release_if_overdue()
+                    self._hold.flush()
                     self._signal.wait(self._patience())
 
     def _is_due(self) -> bool:
@@ -147,26 +164,43 @@ class AccountReconciler:
         return not self._is_done(*self._confirmed) or bool(self._suspects())
 
     def _is_done(self, epoch: int, names: frozenset[str]) -> bool:
-        return self._done[0] == epoch and names <= self._done[1]
+        if self._done[0] != epoch or not names <= self._done[1] or self._done[2] != self._resumed:
+            return False
+        # What was given up in between and is wanted again has no base any more.
+        account = self._parts.pool.account
+        return account.has_base(names & account.covered.keys())
+
+    def _is_based(self) -> bool:
+        """Whether everything is known of what is wanted. What the exchange refuses does not come to be known."""
+        plan, account = self._wanted(), self._parts.pool.account
+        return plan is None or account.has_base(_names(plan.keys) & account.covered.keys())
+
+    def _awaited(self) -> Collection[str]:
+        """Orders of which a fill is missing that may still be found. Takes no lock."""
+        return self._missing.awaited(self._parts.pool.account.incomplete) if self._parts.config.enabled else ()
 
     def _suspects(self) -> list[str]:
-        if not self._parts.config.enabled:
-            return []
-        return [uuid for uuid in self._parts.pool.account.incomplete if uuid not in self._looked_up]
+        """Those that are to be looked up now."""
+        incomplete = self._parts.pool.account.incomplete if self._parts.config.enabled else {}
+        return self._missing.due(incomplete, self._parts.clock())
 
     def _patience(self) -> float | None:
         now = self._parts.clock()
-        moments = [self._retry_at] if self._retry_at > now else []
-        if self._hold.until is not None:
-            moments.append(self._hold.until)
-        return max(min(moments) - now, 0.0) if moments else None
+        moments = [_NEVER]
+        if self._retry_at > now:
+            moments = [self._retry_at]
+        elif self._confirmed[0]:
+            moments = [self._missing.next_at(self._parts.pool.account.incomplete)]
+        if (until := self._hold.until) is not None:
+            moments.append(until)
+        return None if min(moments) == _NEVER else max(min(moments) - now, 0.0)
 
     def _attempt(self, queries: AccountQueries) -> None:
         epoch, names = self._confirmed
         try:
             if not self._is_done(epoch, names):
                 self._reconcile(queries, epoch, names)
-            self._look_up(queries, self._suspects())
+            self._look_for_fills(queries)
         except ClientClosedError:
             return
         except UpbitWebSocketError as error:
@@ -181,15 +215,17 @@ class AccountReconciler:
 
     def _reconcile(self, queries: AccountQueries, epoch: int, names: frozenset[str]) -> None:
         parts = self._parts
-        if self._gap is None and self._known_until is not None and self._done[0] not in (0, epoch):
-            self._open_gap(self._known_until, names)
-        began = int(parts.wall() * 1000)
+        if self._known_until is not None and self._done[0] not in (0, epoch):
+            self._gaps.open(self._known_until, names)
+        began, resumed = int(parts.wall() * 1000), self._resumed
         count = self._catch_up(queries, names) if parts.config.enabled else 0
         parts.pool.account.settle(names, epoch)
-        self._done, self._known_until = (epoch, names), began
-        self._settle_gap(count, "" if parts.config.enabled else "recovery is switched off")
-        if epoch == self._epoch:
-            self._hold.release()
+        self._done, self._known_until = (epoch, names, resumed), began
+        self._gaps.settle(count, "" if parts.config.enabled else "recovery is switched off")
+        # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
+        serial = self._hold.serial
+        if epoch == self._epoch and self._is_based():
+            self._hold.release(serial)
         parts.pool.wake_all()
 
     def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> int:
@@ -210,20 +246,35 @@ class AccountReconciler:
 
     def _look_up(self, queries: AccountQueries, uuids: Iterable[str]) -> int:
         """Take over what the exchange says of single orders."""
-        found = [row for uuid in uuids if (row := queries.order(uuid)) is not None]
-        count = self._take(queries, found)
-        incomplete = self._parts.pool.account.incomplete
-        # Where even the order itself does not list a fill that it counts, asking again at once would not help.
-        self._looked_up = {row.uuid: row.trades_count for row in found if row.uuid in incomplete}
-        return count
+        return self._take(queries, [row for uuid in uuids if (row := queries.order(uuid)) is not None])
+
+    def _look_for_fills(self, queries: AccountQueries) -> None:
+        """Look up the orders of which a fill is missing."""
+        account = self._parts.pool.account
+        for uuid in self._suspects():
+            missing = account.incomplete.get(uuid)
+            if missing is None:
+                continue  # it came while another order was looked up
+            try:
+                self._look_up(queries, [uuid])
+            except PayloadError as error:
+                logger.warning("! order %s could not be looked up: %s", uuid, error)
+            if not self._missing.asked(uuid, missing, account.incomplete, self._parts.clock()):
+                self._gaps.report_missing(uuid)
+            self._hold.flush()
 
     def _take(self, queries: AccountQueries, rows: Iterable[OrderRow]) -> int:
         parts = self._parts
         detailed = [self._with_fills(queries, row) for row in rows]
         now = int(parts.wall() * 1000)
-        events = [event for row in detailed for event in parts.pool.account.apply(row, now)]
-        events.sort(key=lambda event: event.timestamp)
-        self._hold.pass_recovered(parts.pool.file_recovered(events, parts.clock()))
+        filed: list[Delivery] = []
+        self._hold.enter()
+        try:
+            events = [event for row in detailed for event in parts.pool.account.apply(row, now)]
+            events.sort(key=lambda event: event.timestamp)
+            filed = parts.pool.file_recovered(events, parts.clock())
+        finally:
+            self._hold.leave(recovered=filed)
         return len(events)
 
     def _with_fills(self, queries: AccountQueries, row: OrderRow) -> OrderRow:
@@ -235,35 +286,25 @@ class AccountReconciler:
         parts = self._parts
         revision = parts.pool.account.assets_revision
         listed = queries.accounts()
-        event = parts.pool.account.apply_assets(listed, revision, int(parts.wall() * 1000))
-        if event is None:
-            return 0
-        self._hold.pass_recovered(parts.pool.file_recovered([event], parts.clock()))
-        return 1
+        filed: list[Delivery] = []
+        self._hold.enter()
+        try:
+            event = parts.pool.account.apply_assets(listed, revision, int(parts.wall() * 1000))
+            filed = parts.pool.file_recovered([] if event is None else [event], parts.clock())
+        finally:
+            self._hold.leave(recovered=filed)
+        return 0 if event is None else 1
 
     # -- what became of it --------------------------------------------------------------------------------------------
-
-    def _open_gap(self, start: int, names: frozenset[str]) -> None:
-        data_type = DataType.MY_ORDER if names - {ASSETS} else DataType.MY_ASSET
-        gap = Gap(StreamKey(data_type, ""), start, int(self._parts.wall() * 1000))
-        self._gap = self._parts.ledger.open(gap)
-
-    def _settle_gap(self, count: int, reason: str) -> None:
-        parts = self._parts
-        if self._gap is None:
-            return
-        state = GapState.REPORTED if reason else GapState.RECOVERED
-        gap = parts.ledger.settle(self._gap, state, found=count, reason=reason)
-        self._gap = None
-        facts = (Endpoint.PRIVATE, parts.clock(), "", gap.key.data_type, gap.start, gap.end)
-        parts.publish(GapReported(*facts, reason) if reason else GapRecovered(*facts, count))
 
     def _failed(self, error: UpbitWebSocketError) -> None:
         self.last_error = error
         self._failures += 1
         delay = min(_FIRST_DELAY * 2.0 ** min(self._failures - 1, 16), _LONGEST_DELAY)
         if isinstance(error, AuthenticationError):
-            self.refusal, delay = error, _REFUSED_DELAY
+            if self.refusal is None or self.refusal.name != error.name:  # one object for as long as it is the same one
+                self.refusal = error
+            delay = _REFUSED_DELAY
             self._parts.publish(
                 AuthenticationFailed(Endpoint.PRIVATE, self._parts.clock(), error.name, error.message_ko)
             )

@@ -81,6 +81,6 @@ class Confirmation:
     def _confirm(self) -> None:
         self._give_up_at = _NEVER
         if self._plan is not None:
-            self._parts.pool.establish(self._plan.keys, self._epoch)
+            self._parts.pool.establish(self._plan.wants, self._epoch)
             self._parts.confirmed(self._parts.endpoint, self._epoch, self._plan.keys)
             self._parts.pool.wake_all()

@@ -316,7 +316,7 @@ class NativeWebSocketClient:
             self._renew_not_before = self._parts.clock() + _RENEW_AGAIN_AFTER
             self._retire(new, str(error), None)
             old.resume()
-            self._session = old
+            self._epoch, self._session = old.epoch, old
             return old
         old.close()
         self._retire(old, "replaced by a new connection", 1000)
@@ -345,7 +345,8 @@ class NativeWebSocketClient:
             logger.critical("! %s: somebody has to act before trying again helps: %s", parts.endpoint, error)
         self._next_attempt_at = now + delay
         if self._backoff.is_refused and isinstance(error, AuthenticationError):
-            self.refusal = error
+            if self.refusal is None or self.refusal.name != error.name:  # one object for as long as it is the same one
+                self.refusal = error
             parts.publish(AuthenticationFailed(parts.endpoint, now, error.name, error.message_ko))
             parts.pool.wake_all()
         parts.publish(BackingOff(parts.endpoint, now, delay, self._backoff.attempt, str(error)))

@@ -21,6 +21,7 @@ from upbit_ws.events import CandleEvent, TradeEvent
 from upbit_ws.exceptions import ClientClosedError, PayloadError, UpbitWebSocketError
 from upbit_ws.lifecycle import ConnectionEvent, GapRecovered, GapReported
 from upbit_ws.models import decode_event
+from upbit_ws.protocol.account_turns import Delivery
 from upbit_ws.protocol.gap_filling import (
     Gap,
     GapState,
@@ -29,7 +30,7 @@ from upbit_ws.protocol.gap_filling import (
     candle_rows,
     candles_missed,
 )
-from upbit_ws.protocol.slots import Entry, Reopened, Slot, TradeSlot
+from upbit_ws.protocol.slots import Reopened, Slot, TradeSlot
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.data_pool_manager import DataPoolManager
@@ -42,8 +43,6 @@ __all__ = ["Delivery", "Recovery", "RecoveryParts"]
 
 logger = logging.getLogger("upbit_ws")
 
-#: A slot and one of its payloads, on its way to subscribers.
-Delivery = tuple[Slot, Entry]
 #: How long (seconds) to wait before each further try of a call: what ended the connection may not be over yet. Together
 #: they stay below the usual `RecoveryConfig.hold`.
 _PAUSES = (0.1, 0.3, 1.0, 2.0)

@@ -36,12 +36,14 @@ class RestBudget:
             RateLimitedError: that would take longer than `patience`.
             ClientClosedError: `stop` was called.
         """
-        while (wait := self._limiter.reserve(group, self._clock())) > 0:
+        while not self._is_stopping:
+            wait = self._limiter.reserve(group, self._clock())
+            if wait <= 0:
+                return
             if wait > self._patience:
                 raise RateLimitedError(wait, status=429, group=group)
             self._signal.wait(wait)
-            if self._is_stopping:
-                raise ClientClosedError("manager")
+        raise ClientClosedError("manager")
 
     def on_response(self, group: str, status: int, headers: Mapping[str, str]) -> None:
         """Learn what the exchange says about the budget."""

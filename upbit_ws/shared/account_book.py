@@ -10,7 +10,7 @@ that REST knows and no event told was missed, and is news.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from upbit_ws.events import Event, MyAsset, MyAssetEvent, MyOrderEvent
@@ -43,15 +43,27 @@ class AccountBook:
         #: seconds) it vouches for what is known.
         self.reconciled_in = 0
         self.vouched_at = float("-inf")
-        #: Orders of which a fill seems to be missing.
-        self.incomplete: frozenset[str] = frozenset()
+        #: Of how many fills of which orders the exchange has told that are not known.
+        self.incomplete: Mapping[str, int] = MappingProxyType({})
+        #: Whether live events wait until everything has been compared. Called under the lock, takes none.
+        self.is_held: Callable[[], bool] = lambda: False
+        #: Of the newest version of the wishes that was taken over.
+        self._version = 0
 
     # -- what is covered ----------------------------------------------------------------------------------------------
 
-    def cover(self, names: Collection[str], now: int) -> None:
-        """Follow exactly these: market codes, `""` for all markets, `ASSETS`. What is not covered is forgotten."""
+    def cover(self, names: Collection[str], now: int, version: int = 0) -> None:
+        """Follow exactly these: market codes, `""` for all markets, `ASSETS`. What is not covered is forgotten.
+
+        Args:
+            version: Of the wishes that say so; read before these. An older one than was taken over already is ignored:
+                two threads that change what is wanted may come here in the other order.
+        """
         markets = {name for name in names if name != ASSETS}
         with self._lock:
+            if version < self._version:
+                return
+            self._version = version
             before = self.covered
             covered = {name: before[name] if name in before else before.get("", now) for name in markets}
             if ASSETS in names:
@@ -62,6 +74,7 @@ class AccountBook:
             )
             if "" not in markets:
                 self._orders.keep_only(markets)
+                self._look_for_gaps_locked()
             if ASSETS not in names:
                 self._assets = MyAssets()
 
@@ -81,6 +94,8 @@ class AccountBook:
         with self._lock:
             if isinstance(event, MyOrderEvent):
                 news = self._orders.take(event)
+                if event.uuid not in self._orders.incomplete and not self.is_held():
+                    self._orders.open_silently(event.uuid)
                 self._look_for_gaps_locked()
                 return news
             if isinstance(event, MyAssetEvent):
@@ -90,14 +105,14 @@ class AccountBook:
     def _look_for_gaps_locked(self) -> None:
         assert self._lock.locked()
         if self._orders.incomplete != self.incomplete:
-            self.incomplete = frozenset(self._orders.incomplete)
+            self.incomplete = MappingProxyType(dict(self._orders.incomplete))
 
     # -- rows of REST -------------------------------------------------------------------------------------------------
 
     def wants_details(self, row: OrderRow) -> bool:
         """Whether the fills of an order are needed to tell what was missed of it."""
         with self._lock:
-            return row.trades_count > 0 and self._is_news_locked(row) and len(row.fills) < row.trades_count
+            return len(row.fills) < row.trades_count and self._is_news_locked(row)
 
     def _is_news_locked(self, row: OrderRow) -> bool:
         assert self._lock.locked()
@@ -106,6 +121,8 @@ class AccountBook:
         known = self._orders.get(row.uuid)
         if known is None and row.is_finished and row.created_at < self._began_locked(row.symbol) - 2 * _RESOLUTION:
             return False  # over before anybody was interested
+        if known is not None and (row.uuid in self._orders.incomplete or not self._orders.is_opened(row.uuid)):
+            return True  # a list may be behind the stream, and as many fills need not be the same ones
         return not row.is_told_by(known, len(self._orders.fills(row.uuid)))
 
     def _began_locked(self, symbol: str) -> int:
@@ -116,11 +133,12 @@ class AccountBook:
     def apply(self, row: OrderRow, now: int) -> list[MyOrderEvent]:
         """Take over what REST says of an order; the events that were missed, in order."""
         with self._lock:
+            self._orders.learn(row.uuid, row.now.price, row.now.volume)
             if not self._is_news_locked(row):
                 return []
             known, fills = self._orders.get(row.uuid), self._orders.fills(row.uuid)
-            events = missed_events(row, known, fills, now)
-            if known is None and not self._has_base_locked(row.symbol):
+            events = missed_events(row, known, fills, now, is_opened=self._orders.is_opened(row.uuid))
+            if not self._has_base_locked(row.symbol):
                 events = self._as_base_locked(row, events)
             taken = [self._orders.take(event) for event in events]
             self._look_for_gaps_locked()
@@ -137,10 +155,12 @@ class AccountBook:
         if row.created_at >= began:
             return events
         fresh = [event for event in events if event.state == "trade" and event.timestamp >= began]
-        if row.is_finished and not fresh:
+        if self._orders.get(row.uuid) is not None:  # live events of it came first; what REST has beyond is newer
+            fresh += [event for event in events if event.state not in ("watch", "wait", "trade")]
+        elif row.is_finished and not fresh:
             self._orders.pass_over(row.uuid)
             return []
-        if fresh:
+        elif fresh:
             fresh += events[events.index(fresh[-1]) + 1 :]
         for event in events:
             if event not in fresh:
@@ -178,6 +198,11 @@ class AccountBook:
         """The newest state of every order by its id."""
         with self._lock:
             return self._orders.orders()
+
+    def order(self, uuid: str) -> MyOrderEvent | None:
+        """The newest state of one order."""
+        with self._lock:
+            return self._orders.get(uuid)
 
     def balances(self) -> dict[str, MyAsset]:
         """The newest balance of each currency."""

@@ -7,21 +7,33 @@ Subscribers get it once: whoever wants all markets is also on the route of each 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from upbit_ws.decoded_payload import DecodedPayload
 from upbit_ws.events import Event, MyAssetEvent, MyOrderEvent
-from upbit_ws.protocol.account_slots import AccountSlot, event_identity
+from upbit_ws.protocol.account_slots import AccountSlot, event_identity, is_account
 from upbit_ws.protocol.slots import Entry, Slot, Stamp
 from upbit_ws.shared.account_book import AccountBook
 from upbit_ws.shared.waiting import Waiter
-from upbit_ws.types import StreamKey
+from upbit_ws.types import StreamKey, Want
 
 if TYPE_CHECKING:
     from upbit_ws.protocol.epoch_manager import EpochManager
 
-__all__ = ["AccountFiling"]
+__all__ = ["AccountFiling", "AccountGate"]
+
+Filed = list[tuple[Slot, Entry]]
+
+
+class AccountGate(Protocol):
+    """Where events of orders and balances go on their way to subscribers. Called outside of all locks."""
+
+    def enter(self) -> None:
+        """An event is about to be booked: nothing that is booked from now on may overtake it."""
+
+    def leave(self, filed: Filed) -> None:
+        """It was booked, and this is for subscribers. Called whatever happened since `enter`."""
 
 
 class AccountFiling:
@@ -35,25 +47,26 @@ class AccountFiling:
     def __init__(self) -> None:
         #: The user's orders and balances. It has a lock of its own, never taken under the pool's.
         self.account = AccountBook()
-        #: Called, outside of all locks, when an event tells that another one was missed.
-        self.on_incomplete: Callable[[], None] = lambda: None
+        #: Without one, events of orders and balances go the way of all others.
+        self.gate: AccountGate | None = None
 
-    def establish(self, keys: Iterable[StreamKey], epoch: int) -> None:
+    def establish(self, wants: Iterable[Want], epoch: int) -> None:
         """The exchange confirmed these streams on the connection of this epoch."""
         with self._lock:
-            for key in keys:
-                slot = self._slots.get(key)
+            for want in wants:
+                slot = self._slots.get(want.key)
                 if isinstance(slot, AccountSlot):
                     slot.established_in = max(slot.established_in, epoch)
+                    slot.confirmed = want
 
-    def file_recovered(self, events: Iterable[Event], now: float) -> list[tuple[Slot, Entry]]:
+    def file_recovered(self, events: Iterable[Event], now: float) -> Filed:
         """File events that were missed and found over REST; what of it is for subscribers, in order."""
-        deliveries: list[tuple[Slot, Entry]] = []
+        deliveries: Filed = []
         fired: list[Waiter] = []
         with self._lock:
             for event in events:
                 payload = DecodedPayload.of(event)
-                watched: list[tuple[Slot, Entry]] = []
+                watched: Filed = []
                 for slot in self._account_slots_locked(event):
                     entry = (payload, (now, slot.epoch))
                     slot.append(entry)
@@ -64,7 +77,20 @@ class AccountFiling:
             waiter.fire()
         return deliveries
 
-    def _file_account_event(self, event: Event, payload: bytes, stamp: Stamp) -> list[tuple[Slot, Entry]]:
+    def _file_private_event(self, event: Event, payload: bytes, stamp: Stamp) -> Filed:
+        """File an event from the wire; what of it goes to subscribers with the rest of its batch."""
+        gate = self.gate
+        if gate is None or not is_account(event.data_type):
+            return self._file_account_event(event, payload, stamp)
+        filed: Filed = []
+        gate.enter()
+        try:
+            filed = self._file_account_event(event, payload, stamp)
+        finally:
+            gate.leave(filed)
+        return []
+
+    def _file_account_event(self, event: Event, payload: bytes, stamp: Stamp) -> Filed:
         """File an event from the wire; what of it is for subscribers."""
         with self._lock:
             is_wanted = self._epochs.is_current(event.data_type.endpoint, stamp[1]) and any(
@@ -74,9 +100,7 @@ class AccountFiling:
                 self._unwanted += 1
                 return []
         news = self.account.take(event)
-        if self.account.incomplete:
-            self.on_incomplete()
-        deliveries: list[tuple[Slot, Entry]] = []
+        deliveries: Filed = []
         if news is None:
             return deliveries
         fired: list[Waiter] = []
@@ -103,9 +127,7 @@ class AccountFiling:
             if isinstance(slot, AccountSlot):
                 yield slot
 
-    def _attend_account_locked(
-        self, slot: Slot, entry: Entry, deliveries: list[tuple[Slot, Entry]], fired: list[Waiter]
-    ) -> None:
+    def _attend_account_locked(self, slot: Slot, entry: Entry, deliveries: Filed, fired: list[Waiter]) -> None:
         assert self._lock.locked()
         for waiter in slot.waiters:
             if not waiter.is_fired:

@@ -311,7 +311,7 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             return None
         key = event.key
         if key.data_type.needs_auth:
-            result.deliveries = [*result.deliveries, *self._file_account_event(event, payload, stamp)]
+            result.deliveries = [*result.deliveries, *self._file_private_event(event, payload, stamp)]
             return None
         with self._lock:
             slot = self._slots.get(key)

@@ -1,0 +1,55 @@
+"""Which events of the account go to subscribers now, which wait, and in what order they go.
+
+Rules
+-----
+1. What was missed (`recovered`) goes before what came live and waits.
+2. While the whole account is being compared everything waits. While a fill of one order is being looked for, because an
+   event counted more fills than came, that order's events wait, and all others go.
+3. The events of one order go in the order of its life, in the places that they have among the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from upbit_ws.decoded_payload import DecodedPayload
+from upbit_ws.events import MyOrderEvent
+from upbit_ws.protocol.my_orders import order_of_life
+from upbit_ws.protocol.slots import Entry, Slot
+
+__all__ = ["Delivery", "as_lived", "order_of", "parted"]
+
+#: A slot and one of its payloads, on its way to subscribers.
+Delivery = tuple[Slot, Entry]
+
+
+def order_of(delivery: Delivery) -> MyOrderEvent | None:
+    """The event of an order, where it is one."""
+    payload = delivery[1][0]
+    event = payload.event if isinstance(payload, DecodedPayload) else None
+    return event if isinstance(event, MyOrderEvent) else None
+
+
+def parted(waiting: Iterable[Delivery], must_wait: Callable[[str], bool]) -> tuple[list[Delivery], list[Delivery]]:
+    """What goes now, and what of orders that must wait stays."""
+    due: list[Delivery] = []
+    kept: list[Delivery] = []
+    for delivery in waiting:
+        event = order_of(delivery)
+        (kept if event is not None and must_wait(event.uuid) else due).append(delivery)
+    return due, kept
+
+
+def as_lived(deliveries: list[Delivery]) -> list[Delivery]:
+    """The same deliveries; those of one order, in the places that they have, in the order of its life."""
+    places: dict[str, list[tuple[int, MyOrderEvent]]] = {}
+    for place, delivery in enumerate(deliveries):
+        event = order_of(delivery)
+        if event is not None:
+            places.setdefault(event.uuid, []).append((place, event))
+    ordered = list(deliveries)
+    for one in places.values():
+        lived = sorted(one, key=lambda pair: order_of_life(pair[1]))
+        for (place, _), (source, _) in zip(one, lived, strict=True):
+            ordered[place] = deliveries[source]
+    return ordered
