@@ -22,6 +22,7 @@ from collections import deque
 from typing import Any, Final, NamedTuple
 
 from upbit_ws.events import Event
+from upbit_ws.protocol.refills import Refills
 from upbit_ws.types import DataType, Retention, StreamKey
 
 __all__ = ["CandleSlot", "Entry", "Reopened", "Slot", "Stamp", "TradeSlot", "new_slot"]
@@ -114,6 +115,11 @@ class Slot:
         """Take a payload of a log type, once. False where it was taken before."""
         raise NotImplementedError(f"{self.key.data_type.value} payloads have no identity")
 
+    def take_recovered(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
+        """Take a payload of a log type that was fetched for a gap, once. False where it was taken before."""
+        self.run_of_older = 0  # older it is by its nature
+        return self.take_identified(entry, timestamp, identity)
+
     def _believes_older(self) -> bool:
         """Whether the current value has to give way to one that is older by the server's clock: so many came in a row
         that the clock must have been set back.
@@ -140,6 +146,11 @@ class Slot:
         """The history, oldest first."""
         return list(self.history)
 
+    def arrived_since(self, since: int) -> list[Entry]:
+        """What was taken since the revision was `since`, in the order in which it was, as far as it is kept."""
+        entries = list(self.history)
+        return entries[max(len(entries) - (self.revision - since), 0) :]
+
     def stand_ins(self) -> list[Entry]:
         """What may stand in for a newest payload that does not decode, the best first."""
         return self.entries()[::-1]
@@ -148,7 +159,7 @@ class Slot:
 class TradeSlot(Slot):
     """Every trade once. Ids are unique but unordered inside one millisecond (Upbit: recent-trades page)."""
 
-    __slots__ = ("_largest_id", "_older_ids", "_recent_ids")
+    __slots__ = ("_largest_id", "_older_ids", "_recent_ids", "_refills")
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
@@ -156,6 +167,8 @@ class TradeSlot(Slot):
         self._recent_ids: set[bytes] = set()
         self._older_ids: set[bytes] = set()
         self._largest_id = b""
+        #: Trades that were fetched for gaps.
+        self._refills: Refills[Entry] = Refills(max(history_limit, _SMALLEST_HISTORY))
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         recent = self._recent_ids
@@ -177,11 +190,27 @@ class TradeSlot(Slot):
         if len(recent) >= _SMALLEST_ID_WINDOW and len(recent) >= self.history_limit:
             self._older_ids = recent
             self._recent_ids = set()
+            if self.is_disordered:
+                self._refills.forget_outlived(self.revision, self.history.maxlen or 0)
+                self.is_disordered = len(self._refills) > 0
         if timestamp >= self.timestamp or self._believes_older():
             self.timestamp = timestamp
             self.current = entry
         self.revision += 1
         self.history.append(entry)
+        return True
+
+    def take_recovered(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:  # noqa: ARG002
+        if self.knows(identity):
+            self.duplicates += 1
+            return False
+        if (len(identity), identity) > (len(self._largest_id), self._largest_id):
+            self._largest_id = identity
+        # Forgets no generation of ids, however many are filled in: those of the newest trades are needed next.
+        self._recent_ids.add(identity)
+        self.revision += 1
+        self._refills.add(entry, self.revision)
+        self.is_disordered = True
         return True
 
     def _change_epoch(self, entry: Entry, identity: bytes, is_known: bool) -> Entry:
@@ -197,6 +226,17 @@ class TradeSlot(Slot):
         if self.pending is not None and identity == self.pending.identity:
             self.pending = None
         return entry[0], (received_at, self.epoch)
+
+    def resize(self, history_limit: int) -> None:
+        if history_limit != self.history_limit:
+            super().resize(history_limit)
+            self._refills.limit = max(history_limit, _SMALLEST_HISTORY)
+
+    def entries(self) -> list[Entry]:
+        return [*self._refills.entries(), *self.history] if self.is_disordered else list(self.history)
+
+    def arrived_since(self, since: int) -> list[Entry]:
+        return self._refills.arrived_since(since, self.revision, list(self.history))
 
     def knows(self, identity: bytes) -> bool:
         """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""
