@@ -77,11 +77,11 @@ def test_J1_a_thousand_reconnects_and_every_trade_once(rig: Rig, record: Record)
 
 @pytest.mark.soak
 @pytest.mark.timeout(120)
-def test_J2_the_soak_run_keeps_its_books(run_python: PythonRunner, record: Record) -> None:
+def test_the_soak_run_keeps_its_books(run_python: PythonRunner) -> None:
     done = run_python(["-m", "benchmarks.soak", "--minutes", "0.5", "--seed", "7"], timeout=110.0)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
-    record("J2", figure=f"half a minute: {lines['trades'].strip()}", bound="loss counter 0; hours by hand")
+    assert {"seed", "faults", "trades", "callbacks", "gaps", "reconnects", "at the start", "at the end"} <= set(lines)
 
 
 def churn_clients(rounds: int) -> tuple[Counter[str], Counter[str]]:
@@ -201,14 +201,12 @@ def test_J5_a_thread_that_takes_a_second_lock_is_caught(rig: Rig, record: Record
 
 @pytest.mark.soak
 @pytest.mark.timeout(400)
-def test_J6_tests_repeated_in_random_order_do_not_flake(run_python: PythonRunner, record: Record) -> None:
+def test_repeated_in_random_order_tests_do_not_flake(run_python: PythonRunner) -> None:
     chosen = ["tests/protocol", "tests/shared", "tests/reliability/test_c_close.py"]
     times = 5
     command = ["-m", "pytest", "-q", "--count", str(times), "-p", "no:cacheprovider", *chosen]
     done = run_python(command, timeout=380.0, PYTEST_ADDOPTS="")
-    last = done.stdout.rstrip().rpartition("\n")[2]
     assert done.returncode == 0, done.stdout[-3000:]
-    record("J6", figure=f"{times} times in random order: {last.split(' in ')[0].strip('= ')}", bound="0 flakes")
 
 
 @pytest.mark.parametrize("name", ["health", "metrics", "cleanup"])
