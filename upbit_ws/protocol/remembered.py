@@ -14,9 +14,9 @@ ValueT = TypeVar("ValueT")
 class remembered(Generic[OwnerT, ValueT]):
     """A property that is worked out when first asked for and kept in the object's `__dict__`.
 
-    `functools.cached_property` without its lock. Up to Python 3.11 that is one lock for all objects of a class: taken under
-    another lock it breaks the rule of locks, and a child that is forked while any thread is inside waits for ever. Where
-    two threads ask at once, both work it out, and either result will do.
+    `functools.cached_property` without its lock. Up to Python 3.11 that is one lock for all objects of a class: taken
+    under another lock it breaks the rule of locks, and a child that is forked while any thread is inside waits for
+    ever. Where two threads ask at once, both work it out, and either result will do.
     """
 
     def __init__(self, work_out: Callable[[OwnerT], ValueT]) -> None:
