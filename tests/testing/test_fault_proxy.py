@@ -146,6 +146,23 @@ def test_after_a_reset_new_connections_pass(proxy: FaultProxy, client: socket.so
     assert proxy.counters.connections == 2
 
 
+def test_a_limit_counts_from_where_it_was_set_while_bytes_pass_all_the_time() -> None:
+    def flood(talk: Conversation) -> None:
+        while True:
+            talk.send(bytes(20_000))
+
+    with ScriptedServer(flood) as server, FaultProxy(("127.0.0.1", server.port)) as proxy:
+        for _ in range(5):
+            proxy.limit_data(None)
+            with socket.create_connection(("127.0.0.1", proxy.port), timeout=5.0) as sock:
+                receive(sock, 2_000_000)
+                passed = proxy.counters.bytes_down
+                proxy.limit_data(1_000_000)
+                while sock.recv(65536):
+                    pass
+            assert proxy.counters.bytes_down - passed >= 1_000_000
+
+
 def test_a_limit_ends_the_connection_after_so_many_bytes(proxy: FaultProxy, client: socket.socket) -> None:
     exchange(client, b"warm")
     proxy.limit_data(3)

@@ -49,9 +49,10 @@ class FaultProxy:
     def __init__(self, upstream: tuple[str, int], *, host: str = "127.0.0.1", port: int = 0, seed: int = 1) -> None:
         self._upstream = upstream
         self._random = random.Random(seed)
-        #: Replaced whole by the verbs, read by the proxy's thread.
+        #: Replaced whole, by the proxy's thread only.
         self._faults = Faults()
-        self._commands: deque[tuple[Callable[[Link], None] | None, threading.Event]] = deque()
+        #: What the verbs want: other faults, something done to each link at the same moment, and to be told.
+        self._commands: deque[tuple[Faults | None, Callable[[Link], None] | None, threading.Event]] = deque()
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup()
         self._links: list[Link] = []
@@ -90,12 +91,11 @@ class FaultProxy:
 
     def limit_data(self, size: int | None) -> None:
         """Let `size` more bytes pass downwards on each connection, then end it with FIN; None lifts the limit."""
-        self._change(limit=size)
-        self._do(Link.restart_limit)
+        self._do(Link.restart_limit, evolve(self._faults, limit=size))
 
     def heal(self) -> None:
         """Be an ordinary proxy again."""
-        self._put(Faults())
+        self._do(None, Faults())
 
     def reset(self) -> None:
         """End all connections with RST, on both sides."""
@@ -106,16 +106,12 @@ class FaultProxy:
         self._do(Link.half_close)
 
     def _change(self, **changes: Any) -> None:
-        self._put(evolve(self._faults, **changes))
+        self._do(None, evolve(self._faults, **changes))
 
-    def _put(self, faults: Faults) -> None:
-        self._faults = faults
-        self._do(None)
-
-    def _do(self, command: Callable[[Link], None] | None) -> None:
+    def _do(self, command: Callable[[Link], None] | None, faults: Faults | None = None) -> None:
         """Have the proxy's thread do it to each connection and wait: a verb holds from the moment that it returns."""
         done = threading.Event()
-        self._commands.append((command, done))
+        self._commands.append((faults, command, done))
         self._wakeup.set()
         if not self._is_stopping:
             done.wait(_JOIN)
@@ -148,7 +144,8 @@ class FaultProxy:
             self._selector.select(None if soonest is None else max(0.0, soonest - now))
             self._wakeup.clear()
             while self._commands:
-                command, done = self._commands.popleft()
+                faults, command, done = self._commands.popleft()
+                self._faults = faults or self._faults
                 if command is not None:
                     for link in list(self._links):
                         command(link)
