@@ -74,12 +74,12 @@ class FaultProxy:
         self._change(latency=seconds, jitter=jitter)
 
     def bandwidth(self, bytes_per_second: float | None) -> None:
-        """Let no more than that pass in each direction of a connection; None lifts the limit."""
-        self._change(bytes_per_second=bytes_per_second)
+        """Let no more than that pass in each direction of a connection; None lifts the limit, also for what waits."""
+        self._change(Link.hasten if bytes_per_second is None else None, bytes_per_second=bytes_per_second)
 
     def slicer(self, size: int | None, delay: float = 0.0) -> None:
-        """Cut what passes into pieces of `size` bytes, `delay` seconds apart; None stops that."""
-        self._change(slice_size=size, slice_delay=delay)
+        """Cut what passes into pieces of `size` bytes, `delay` seconds apart; None stops that, also for what waits."""
+        self._change(Link.hasten if size is None else None, slice_size=size, slice_delay=delay)
 
     def blackhole(self, is_on: bool = True) -> None:
         """Let nothing pass. Nothing is lost either: what was held passes after `blackhole(False)` or `heal`."""
@@ -94,8 +94,8 @@ class FaultProxy:
         self._do(Link.restart_limit, evolve(self._faults, limit=size))
 
     def heal(self) -> None:
-        """Be an ordinary proxy again."""
-        self._do(None, Faults())
+        """Be an ordinary proxy again: what waits for a fault passes now."""
+        self._do(Link.hasten, Faults())
 
     def reset(self) -> None:
         """End all connections with RST, on both sides."""
@@ -105,8 +105,8 @@ class FaultProxy:
         """Send FIN to the clients; what they send still passes."""
         self._do(Link.half_close)
 
-    def _change(self, **changes: Any) -> None:
-        self._do(None, evolve(self._faults, **changes))
+    def _change(self, command: Callable[[Link], None] | None = None, **changes: Any) -> None:
+        self._do(command, evolve(self._faults, **changes))
 
     def _do(self, command: Callable[[Link], None] | None, faults: Faults | None = None) -> None:
         """Have the proxy's thread do it to each connection and wait: a verb holds from the moment that it returns."""
