@@ -257,3 +257,28 @@ def test_what_nobody_wants_any_more_is_not_asked_for(make_line: Callable[..., Li
     for gap in (*first, second):
         assert (gap.state, gap.count, gap.reason) == (GapState.REPORTED, 0, "nobody wants it any more")
     assert len(line.rest.called_at) == 1
+
+
+def test_a_bug_costs_one_gap_and_not_the_thread(
+    make_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = make_line()
+    fill, calls = line.pool.fill, []
+
+    def broken(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError("a bug, injected")
+        return fill(*arguments)
+
+    monkeypatch.setattr(line.pool, "fill", broken)
+    line.connect(1)
+    line.connect(4)
+    (first,) = line.settle(1)
+    line.connect(7)
+    second = line.settle(2)[1]
+
+    assert (first.state, second.state, second.count) == (GapState.REPORTED, GapState.RECOVERED, 2)
+    assert "ZeroDivisionError" in first.reason
+    wait_until(lambda: line.got == [1, 4, 5, 6, 7], "what was held back, and the second fill")
+    assert "an error inside the SDK" in caplog.text

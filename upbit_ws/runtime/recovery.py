@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -122,7 +123,7 @@ class Recovery:
         with self._parts.rest(self._parts.budget) as rest:
             while not self._is_stopping:
                 if self._jobs:
-                    self._work(self._jobs.popleft(), rest)
+                    self._survive(self._jobs.popleft(), rest)
                     self._hold.release_overdue()
                 else:
                     self._wait(None)
@@ -143,6 +144,17 @@ class Recovery:
         until = self._parts.clock() + seconds
         while not self._is_stopping and (left := until - self._parts.clock()) > 0:
             self._wait(left)
+
+    def _survive(self, job: _Job, rest: RestClient) -> None:
+        """Work at one gap; a bug of ours that ends it must not end the thread, nor hold events back."""
+        try:
+            self._work(job, rest)
+        except Exception as error:
+            logger.critical("! recovery: an error inside the SDK: %r", error, exc_info=True)
+            with suppress(KeyError):  # it is settled already
+                self._settle(job, 0, f"an error inside the SDK: {error!r}")
+            if job.segment is not None:
+                self._hold.release(job.slot, job.segment)
 
     def _work(self, job: _Job, rest: RestClient) -> None:
         rows: list[RecoveredRow] = []
