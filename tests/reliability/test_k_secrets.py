@@ -241,8 +241,9 @@ def test_K3_the_trace_of_websocket_client_has_no_key(
     try:
         manager, client = account_of(exchange)
         with manager, client:
+            before = client.get_my_assets().get("KRW")
             exchange.exchange.deposit("KRW", 5)
-            client.wait_for_update(DataType.MY_ASSET, timeout=5)
+            wait_until(lambda: client.get_my_assets().get("KRW") != before, "the deposit")
     finally:
         websocket.enableTrace(False)
     out, err = capfd.readouterr()
