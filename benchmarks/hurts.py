@@ -1,151 +1,42 @@
-"""`python -m benchmarks.hurts [--only M1,M8] [--out table.md]`: ten situations that hurt, side by side.
+"""`python -m benchmarks.hurts [--only M1,M8] [--write-docs]`: ten situations that hurt, side by side.
 
-The peers are the loops that people write: `websocket-client` and `websockets` with a `try` around them and a pause of a
-second before the next attempt. Each meets the same embedded exchange, or a server that follows a script. What is not
-installed is left out, and the table says so. Every figure is of one run.
+The peers: the exchange's official SDK (`upbit-sdk`), read as its README shows, and the loops that people write around
+`websocket-client` and `websockets`, with a `try` and a pause of a second before the next attempt. Each meets the same
+embedded exchange, or a server that follows a script. What is not installed is left out, and the table says so. Every
+figure is of one run.
+
+`--write-docs` keeps what was measured in `benchmarks/hurts.json`, so that a run may come in pieces, and writes
+`docs/hurts.md` of all of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import sys
-import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import evolve
-
 from benchmarks.frames import sample_payloads
-from upbit_ws import GlobalWebSocketManager, SimpleWebSocketClient, WebSocketClientProxy, WebSocketConfig
+from benchmarks.hurts_subjects import OfficialSdk, Ours, Subject, everybody, subjects
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.frames import Opcode
 from upbit_ws.sandbox import Sandbox, SandboxConfig
 from upbit_ws.testing import Conversation, FaultProxy, ScriptedServer
 
-__all__ = ["SITUATIONS", "main", "subjects"]
+__all__ = ["SITUATIONS", "main", "measure", "table"]
 
-_REQUEST: Final = json.dumps([{"ticket": "hurts"}, {"type": "ticker", "codes": ["KRW-BTC"]}])
-_PAUSE: Final = 1.0
-#: How long to wait (seconds) for what may never come.
+#: How long to wait (seconds) for what may never come: a new connection; that a dead link or a mute feed is noticed.
 _PATIENCE: Final = 40.0
-Callback = Callable[[float], object]
-
-
-class Subject(ABC):
-    """One way to read tickers: `start` it, and it calls back with the timestamp (ms) of each."""
-
-    name: str
-
-    def __init__(self) -> None:
-        self.arrivals: list[float] = []
-        self.on_ticker: Callback = lambda _: None
-
-    def arrived(self, timestamp: float) -> None:
-        """A ticker is there."""
-        self.arrivals.append(time.monotonic())
-        self.on_ticker(timestamp)
-
-    @abstractmethod
-    def start(self, url: str) -> None:
-        """Begin."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End."""
-
-
-class Ours(Subject):
-    """This SDK, as configured by default."""
-
-    name = "upbit_ws"
-
-    def start(self, url: str) -> None:
-        config = WebSocketConfig()
-        limits = evolve(config.rate_limit, shared_across_processes=False)
-        self._manager = GlobalWebSocketManager(
-            evolve(config, connection=evolve(config.connection, base_url=url), rate_limit=limits)
-        )
-        self._client = SimpleWebSocketClient("hurts", manager=self._manager)
-        self._proxy = WebSocketClientProxy("hurts", manager=self._manager)
-        self._proxy.subscribe_ticker(["KRW-BTC"], lambda event: self.arrived(event.timestamp))
-
-    def stop(self) -> None:
-        self._manager.close()
-
-
-class Loop(Subject):
-    """A thread that connects, reads, and after any error tries again."""
-
-    def start(self, url: str) -> None:
-        self._url = "ws" + url.removeprefix("http") + "/websocket/v1"
-        self._is_over = threading.Event()
-        self._socket: Any = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._is_over.is_set():
-            self._read()
-
-    def _read(self) -> None:
-        """One connection."""
-        try:
-            for message in self.messages():
-                self.arrived(json.loads(message)["timestamp"])
-        except Exception:  # as the loops that people write have it
-            self._is_over.wait(_PAUSE)
-
-    @abstractmethod
-    def messages(self) -> Iterator[bytes | str]:
-        """Those of one connection."""
-
-    def stop(self) -> None:
-        self._is_over.set()
-        with contextlib.suppress(Exception):
-            self._socket.close()
-        self._thread.join(15.0)
-
-
-class WebSocketClientLoop(Loop):
-    """`websocket-client`."""
-
-    name = "websocket-client loop"
-
-    def messages(self) -> Iterator[bytes | str]:
-        import websocket
-
-        self._socket = websocket.create_connection(self._url, timeout=60)
-        self._socket.send(_REQUEST)
-        while True:
-            yield self._socket.recv()
-
-
-class WebsocketsLoop(Loop):
-    """`websockets`, its synchronous client with its own keepalive."""
-
-    name = "websockets loop"
-
-    def messages(self) -> Iterator[bytes | str]:
-        from websockets.sync.client import connect
-
-        with connect(self._url) as self._socket:
-            self._socket.send(_REQUEST)
-            yield from self._socket
-
-
-def subjects() -> list[type[Subject]]:
-    """Those whose library is installed."""
-    found: list[type[Subject]] = [Ours]
-    found += [WebSocketClientLoop] if find_spec("websocket") else []
-    found += [WebsocketsLoop] if find_spec("websockets") else []
-    return found
+_NOTICE: Final = 65.0
+_FOLDER: Final = Path(__file__).resolve().parent
+RESULTS: Final = _FOLDER / "hurts.json"
+PAGE: Final = _FOLDER.parent / "docs" / "hurts.md"
 
 
 # -- situations ---------------------------------------------------------------------------------------------------
@@ -181,8 +72,10 @@ def _await(is_true: Callable[[], bool], patience: float) -> float | None:
 def _returns(sandbox: Sandbox, subject: Subject, break_it: Callable[[], object]) -> str:
     known = _granted(sandbox)
     break_it()
-    if _await(lambda: _granted(sandbox) > known, _PATIENCE) is None:
+    if _await(lambda: _granted(sandbox) > known or bool(subject.ended), _PATIENCE) is None:
         return f"not in {_PATIENCE:.0f} s"
+    if subject.ended:
+        return f"never: {subject.ended}"
     seen = len(subject.arrivals)
     if _await(lambda: len(subject.arrivals) > seen + 1, 10.0) is None:
         return "connected, no data"
@@ -220,13 +113,19 @@ def down(subject: Subject) -> str:
         return _returns(sandbox, subject, restart)
 
 
+def _noticed(subject: Subject, has_dialled: Callable[[], bool]) -> str:
+    took = _await(lambda: has_dialled() or bool(subject.ended), _NOTICE)
+    if took is None:
+        return f"not noticed in {_NOTICE:.0f} s"
+    return f"{took:.1f} s" + (f": {subject.ended}" if subject.ended else "")
+
+
 def half_open(subject: Subject) -> str:
     """M4 half-open: until a new attempt"""
     with exchange(subject, through_proxy=True) as (_, proxy):
         known = proxy.counters.connections
         proxy.blackhole()
-        took = _await(lambda: proxy.counters.connections > known, _PATIENCE)
-        return f"not in {_PATIENCE:.0f} s" if took is None else f"{took:.1f} s"
+        return _noticed(subject, lambda: proxy.counters.connections > known)
 
 
 def mute(subject: Subject) -> str:
@@ -234,8 +133,7 @@ def mute(subject: Subject) -> str:
     with exchange(subject) as (sandbox, _):
         known = _granted(sandbox)
         sandbox.mute(until="reconnect")
-        took = _await(lambda: _granted(sandbox) > known, _PATIENCE)
-        return f"not in {_PATIENCE:.0f} s" if took is None else f"{took:.1f} s"
+        return _noticed(subject, lambda: _granted(sandbox) > known)
 
 
 def slow_consumer(subject: Subject) -> str:
@@ -270,6 +168,8 @@ def error_frame(subject: Subject) -> str:
         said = ""
         if isinstance(subject, Ours):
             said = f"; announced as {type(_rejection(subject)).__name__}"
+        elif subject.ended:
+            said = f"; {subject.ended}"
         subject.stop()
     return f"{attempts}{said}"
 
@@ -288,19 +188,28 @@ def storm(subject: Subject) -> str:
         while time.monotonic() < until:
             sandbox.drop_all("close", 1000)
             time.sleep(0.002)
-        return str(len(sandbox.handshakes) - known)
+        return str(len(sandbox.handshakes) - known) + (f": {subject.ended}" if subject.ended else "")
 
 
 def parse(subject: Subject) -> str:
     """M9 parsing one ticker"""
     (raw,) = sample_payloads(1, ("ticker",))[:1]
     number = 20_000
-    decode: Callable[[bytes], object] = decode_event if isinstance(subject, Ours) else json.loads
+    decode, kind = _decoder(subject)
     begun = time.perf_counter()
     for _ in range(number):
         decode(raw)
-    kind = "typed event" if isinstance(subject, Ours) else "dict"
     return f"{(time.perf_counter() - begun) / number * 1e6:.1f} us ({kind})"
+
+
+def _decoder(subject: Subject) -> tuple[Callable[[bytes], object], str]:
+    if isinstance(subject, Ours):
+        return decode_event, "typed event"
+    if isinstance(subject, OfficialSdk):
+        from upbit.lib.ws._parser import parse_websocket_message
+
+        return lambda raw: parse_websocket_message(raw, endpoint="public"), "typed event"
+    return json.loads, "dict"
 
 
 def close_behind(subject: Subject) -> str:
@@ -327,41 +236,83 @@ SITUATIONS: Final[dict[str, Callable[[Subject], str]]] = {
 }  # fmt: skip
 
 
-def table(chosen: Sequence[str]) -> str:
-    """Run them, one after the other, and write the table."""
-    kinds = subjects()
-    lines = ["| situation | " + " | ".join(kind.name for kind in kinds) + " |", "| --- |" + " --- |" * len(kinds)]
+#: Situation -> subject -> what was measured and when.
+Results = dict[str, dict[str, dict[str, str]]]
+
+
+def measure(chosen: Sequence[str], among: Sequence[str]) -> Results:
+    """Run them, one after the other."""
+    today = datetime.date.today().isoformat()
+    results: Results = {}
     for name in chosen:
         situation = SITUATIONS[name]
-        cells = []
-        for kind in kinds:
-            cells.append(situation(kind()))
-            print(f"{situation.__doc__}: {kind.name}: {cells[-1]}", file=sys.stderr, flush=True)
-        lines.append(f"| {situation.__doc__} | " + " | ".join(cells) + " |")
-    left_out = [name for name in ("websocket", "websockets") if find_spec(name) is None]
+        for kind in [one for one in subjects() if one.name in among]:
+            figure = situation(kind())
+            print(f"{situation.__doc__}: {kind.name}: {figure}", file=sys.stderr, flush=True)
+            results.setdefault(name, {})[kind.name] = {"figure": figure, "at": today}
+    return results
+
+
+def table(results: Results) -> str:
+    """As Markdown. What was not measured says so."""
+    names = [kind.name for kind in everybody() if any(kind.name in cells for cells in results.values())]
+    lines = ["| situation | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    for key, situation in SITUATIONS.items():
+        if key in results:
+            cells = [results[key].get(name, {}).get("figure", "not measured") for name in names]
+            lines.append(f"| {situation.__doc__} | " + " | ".join(cells) + " |")
+    left_out = [kind.name for kind in everybody() if kind.name not in names]
     notes = [f"Not installed, left out: {', '.join(left_out)}."] if left_out else []
     notes.append(
-        "`websocket-client` sends an `Origin` header by default, and with one the exchange (and its stand-in here) "
-        "grants one connection in 10 s."
+        "M1, M3: a loop that tries again at once, or every second, is back sooner. This SDK spreads its return over "
+        "five seconds after 1001 and lets its pauses grow while nobody answers: with all clients of a server that "
+        "restarts in mind, and with the five connects a second that the exchange allows.\n"
     )
-    return "\n".join([*lines, "", *notes, "One run each, on one machine, over the loopback interface."]) + "\n"
+    notes.append(
+        "`websocket-client` sends an `Origin` header by default, and with one the exchange (and its stand-in here) "
+        "grants one connection in 10 s.\n"
+    )
+    days = sorted({cell["at"] for cells in results.values() for cell in cells.values()})
+    notes.append(f"One run each ({', '.join(days)}), on one small shared machine, over the loopback interface.")
+    return "\n".join([*lines, "", *notes]) + "\n"
+
+
+_HEAD: Final = """\
+# When it hurts
+
+Ten situations in which programs that read an exchange's stream lose data, time or their nerve, and what each way of
+reading does in them. `python -m benchmarks.hurts --write-docs` measures them and writes this page; nobody does by hand.
+The peers are the exchange's official SDK, read as its README shows, and the loops that people write around two
+WebSocket libraries: a `try`, and a pause of a second before the next attempt. This SDK is as configured by default.
+
+"""
+
+
+def write_docs(measured: Results) -> None:
+    """Keep what was measured beside what was measured before, and write the page of all of it."""
+    results: Results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    for name, cells in measured.items():
+        results.setdefault(name, {}).update(cells)
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    PAGE.write_text(_HEAD + table(results), "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hurts", description=__doc__.split("\n")[0])
     parser.add_argument("--only", default=",".join(SITUATIONS), help="situations, separated by commas")
-    parser.add_argument("--out", type=Path, default=None, help="where to write the table; default: print it")
+    parser.add_argument("--among", default=",".join(one.name for one in everybody()), help="subjects, likewise")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/hurts.md; default: print the table")
     options = parser.parse_args(arguments)
     chosen = options.only.split(",")
     unknown = [name for name in chosen if name not in SITUATIONS]
     if unknown:
         parser.error(f"no such situation: {', '.join(unknown)}")
-    text = table(chosen)
-    if options.out is None:
-        print(text)
+    measured = measure(chosen, options.among.split(","))
+    if options.write_docs:
+        write_docs(measured)
     else:
-        options.out.write_text(text, "utf-8")
+        print(table(measured))
     return 0
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from tests.account_events import order_event
 from upbit_ws.decoded_payload import DecodedPayload
 from upbit_ws.protocol.account_slots import AccountSlot
-from upbit_ws.protocol.account_turns import Delivery, order_of
+from upbit_ws.protocol.account_turns import order_of
+from upbit_ws.protocol.slots import Delivery
 from upbit_ws.types import DataType, StreamKey
 
 __all__ = ["delivery", "fill", "named"]

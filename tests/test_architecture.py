@@ -147,6 +147,11 @@ def test_only_shared_makes_locks() -> None:
     assert offences(calls_of(*banned), outside={"shared", "sandbox", "testing"}) == []
 
 
+def test_no_lock_comes_in_through_a_decorator() -> None:
+    """`cached_property` of Python 3.10 and 3.11 has one for all objects of a class, and forked children wait for it."""
+    assert offences(imports_of("functools.cached_property")) == []
+
+
 def test_nothing_sleeps() -> None:
     """Who waits, waits for something: an event, a condition, a selector."""
 

@@ -220,7 +220,8 @@ class RecoveryConfig:
 
     Attributes:
         enabled: Otherwise every gap is only reported.
-        hold: Seconds that live events of a recovering stream wait so that the recovered ones come first.
+        hold: Seconds that live events of a recovering stream wait so that the recovered ones come first. While a REST
+            call is under way they may have to wait for its end as well.
         max_trades, max_candles: Most events fetched for one stream and gap; what is beyond is reported as a gap.
         request_timeout: Seconds of one REST call.
     """

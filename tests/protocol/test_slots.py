@@ -347,3 +347,67 @@ def test_a_time_that_is_none_is_older_than_any(value: object) -> None:
     assert file_parsed(slot, b"first", {"timestamp": value}, (1.0, 1))
     assert file_parsed(slot, b"second", {"timestamp": 1}, (1.0, 1))
     assert not file_parsed(slot, b"third", {"timestamp": value}, (1.0, 1))
+
+
+# -- filling in afterwards --------------------------------------------------------------------------------------------
+
+
+def filled(count: int, *, history: int = 5) -> TradeSlot:
+    """A trade before a gap, one after it, and then as many as that in between."""
+    slot = TradeSlot(TRADE, history)
+    slot.take_identified(entry("before"), clock(1), b"1000")
+    slot.take_identified(entry("after", epoch=2), clock(9_000), b"9000")
+    for number in range(count):
+        assert slot.take_recovered(entry(f"filled {number}"), clock(2 + number), b"%d" % (1001 + number))
+    return slot
+
+
+def test_filling_in_pushes_nothing_newer_out_of_the_history() -> None:
+    slot = filled(300)
+
+    assert payloads(slot) == [*(f"filled {number}" for number in range(295, 300)), "before", "after"]
+    assert slot.stand_ins()[0][0] == b"after"
+    assert newest(slot) == "after"
+
+
+def test_filling_in_makes_no_trade_that_may_come_again_unknown() -> None:
+    slot = filled(3_000)
+
+    assert slot.knows(b"9000")
+    assert not slot.take_identified(entry("after", epoch=3), clock(9_000), b"9000")
+    assert slot.reopened is not None
+    assert slot.reopened.epoch == 1  # the first gap; the known trade opened no second one
+
+
+def test_what_was_filled_in_is_taken_once_whichever_way_it_comes_again() -> None:
+    slot = filled(3)
+
+    assert not slot.take_recovered(entry("again"), clock(3), b"1002")
+    assert not slot.take_identified(entry("again", epoch=2), clock(3), b"1002")
+    assert slot.duplicates == 2
+
+
+def test_a_filled_id_larger_than_any_live_one_is_known_when_it_comes_live() -> None:
+    slot = filled(1)
+    slot.take_recovered(entry("same millisecond"), clock(9_000), b"9001")
+
+    assert not slot.take_identified(entry("same millisecond", epoch=2), clock(9_000), b"9001")
+
+
+def test_what_arrived_is_told_in_its_order_across_a_fill() -> None:
+    slot = filled(2)
+    slot.take_identified(entry("live", epoch=2), clock(9_001), b"9001")
+
+    assert [payload.decode() for payload, _ in slot.arrived_since(1)] == ["after", "filled 0", "filled 1", "live"]
+    assert [payload.decode() for payload, _ in slot.arrived_since(3)] == ["filled 1", "live"]
+    assert slot.arrived_since(5) == []
+
+
+def test_a_history_that_is_all_newer_than_the_fill_is_in_order_again() -> None:
+    slot = filled(2)
+    assert slot.is_disordered
+    for number in range(600):
+        slot.take_identified(entry("live", epoch=2), clock(9_001 + number), b"%d" % (9001 + number))
+
+    assert payloads(slot) == ["live"] * 5
+    assert not slot.is_disordered

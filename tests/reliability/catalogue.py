@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-__all__ = ["Row", "not_run", "promises", "row_of", "rows", "tests_by_row"]
+__all__ = ["Row", "not_run", "promises", "row_of", "rows", "tests_by_row", "tests_without_invariants"]
 
 FOLDER = Path(__file__).resolve().parent
 _ROW_NAME = re.compile(r"test_([A-KP]\d+)(?:_|\[|\Z)")
@@ -62,3 +62,34 @@ def tests_by_row() -> dict[str, list[str]]:
             if row is not None and isinstance(node, ast.FunctionDef):
                 found.setdefault(row, []).append(f"{path.name}::{node.name}")
     return found
+
+
+def tests_without_invariants() -> set[str]:
+    """Names of row tests whose fixtures do not lead to `invariants`, read from the sources."""
+    unwatched: set[str] = set()
+    shared = _fixtures(FOLDER / "conftest.py")
+    for path in sorted(FOLDER.glob("test_*.py")):
+        fixtures = {**shared, **_fixtures(path)}
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and row_of(node.name) and not _leads(_needs(node), fixtures):
+                unwatched.add(node.name)
+    return unwatched
+
+
+def _fixtures(path: Path) -> dict[str, set[str]]:
+    """Fixture -> the fixtures that it asks for."""
+    found = ast.parse(path.read_text("utf-8")).body
+    return {
+        node.name: _needs(node)
+        for node in found
+        if isinstance(node, ast.FunctionDef) and any("fixture" in ast.unparse(mark) for mark in node.decorator_list)
+    }
+
+
+def _needs(function: ast.FunctionDef) -> set[str]:
+    return {argument.arg for argument in function.args.args}
+
+
+def _leads(names: set[str], fixtures: dict[str, set[str]]) -> bool:
+    """Whether these fixtures ask for `invariants`, at however many removes."""
+    return "invariants" in names or any(_leads(fixtures[name], fixtures) for name in names if name in fixtures)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from tests.reliability.hindrance import Hindrance
 from tests.reliability.payloads import ticker
 from tests.reliability.rig import DEFAULTS, Rig, Subject, wait_until
 from tests.reliability.scripts import Script, Stamps, attend, greet, then, until
@@ -56,6 +57,7 @@ class Loss:
         until(talk, self._seen)
         if self._before is not None:
             self._before(talk)
+        self.hindrance = Hindrance()
         self.stamps.mark("lost")
         self._lose(talk)
 
@@ -74,6 +76,12 @@ class Loss:
     def tried_again_after(self) -> float:
         """Seconds until it dialled again."""
         return self.subject.await_event(Connecting, 2).at - self.stamps["lost"]
+
+    def check_times(self, *, noticed: float | None = None, tried_again: float | None = None) -> None:
+        """That both came within so many seconds, not counting what the machine kept the threads waiting."""
+        took, waited = self.tried_again_after, self.hindrance.seconds()
+        assert noticed is None or self.noticed_after - waited < noticed, f"of which {waited:.3f} s without a processor"
+        assert tried_again is None or took - waited <= tried_again, f"of which {waited:.3f} s without a processor"
 
     def check_return(self, *, patience: float = 5.0) -> None:
         """The old value stands and is not taken for live, and a new one comes."""
@@ -108,5 +116,5 @@ class Violation:
         close = self.answers[-1]
         assert (close.opcode, int.from_bytes(close.payload[:2], "big")) == (Opcode.CLOSE, code)
         assert self.loss.end.code == code
-        assert self.loss.noticed_after < bound
+        self.loss.check_times(noticed=bound)
         record(row, figure=f"closed with {code} after {self.loss.noticed_after * 1e3:.1f} ms", bound=f"{bound:g} s")

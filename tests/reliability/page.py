@@ -117,7 +117,8 @@ def _summary(names: Names, results: Results) -> Iterator[str]:
     ]
     days = sorted({str(result["at"]) for result in results.values()})
     when = f", recorded on {days[-1]}" if days else ""
-    yield f"{len(passed)} of {len(rows())} rows passed in their last run{when}."
+    excused = f"; {len(not_run())} are not run, for the reasons that stand there" if not_run() else ""
+    yield f"{len(passed)} of {len(rows())} rows passed in their last run{when}{excused}."
 
 
 def main(arguments: list[str]) -> int:

@@ -29,8 +29,7 @@ HALF = server_frame(ticker(2))[:100]
 def check_loss(loss: Loss, row: str, record: Record, reason: str) -> None:
     loss.check_return()
     assert loss.end.reason.endswith(reason)
-    assert loss.noticed_after < 0.1
-    assert loss.tried_again_after <= 0.25
+    loss.check_times(noticed=0.1, tried_again=0.25)
     figure = f"noticed in {loss.noticed_after * 1e3:.1f} ms, next attempt after {loss.tried_again_after * 1e3:.0f} ms"
     record(row, figure=figure, bound="0.1 s, 0.25 s")
 

@@ -268,6 +268,7 @@ def test_I8_a_fork_while_locks_are_held_leaves_a_child_that_works(
 ) -> None:
     sandbox = rig.sandbox(rate=2_000.0)
     script = """
+import faulthandler
 from upbit_ws.client import global_websocket_manager as module
 busy = [SimpleWebSocketClient(f"busy{n}") for n in range(4)]
 is_over = False
@@ -283,7 +284,7 @@ for number in range(%d):
     held.acquire()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(10)
+        faulthandler.dump_traceback_later(10, exit=True)
         import upbit_ws.testing
         with SimpleWebSocketClient("child", config=WebSocketConfig.testing()) as mine:
             mine.register_interest([DataType.TICKER], ["KRW-ETH"])
@@ -293,8 +294,8 @@ for number in range(%d):
 is_over = True
 for churner in churners: churner.join(10)
 print(done)
-""".replace("        import upbit_ws.rest if False else decimal\n", "        import upbit_ws.testing\n")
-    forks = 6
+"""
+    forks = 30
     process = run_python.start(["-W", "ignore", "-c", PROGRAM + script % forks], UPBIT_BASE_URL=sandbox.url)
     over = Ending(sandbox, process, lambda: None)
     assert (over.stdout, over.stderr) == (f"{forks}\n", "")

@@ -47,8 +47,8 @@ def test_P1_the_first_attempt_after_a_loss(rig: Rig, record: Record, lose: Scrip
     for _ in range(5):
         loss = Loss(rig, lose)
         loss.check_return()
+        loss.check_times(tried_again=0.25)
         waits.append(loss.tried_again_after)
-    assert max(waits) <= 0.25
     record("P1", figure=f"{max(waits):.2f} s at most of 10 losses", bound="0.25 s")
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.account_deliveries import delivery, fill, named
-from upbit_ws.protocol.account_turns import Delivery
+from upbit_ws.protocol.slots import Delivery
 from upbit_ws.runtime.account_hold import AccountHold
 
 PATIENCE = 5.0

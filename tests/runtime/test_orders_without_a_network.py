@@ -19,8 +19,9 @@ from upbit_ws.config import RecoveryConfig
 from upbit_ws.exceptions import AuthenticationError, RestError
 from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected, GapReported
 from upbit_ws.models import convert_event_to_dict
-from upbit_ws.protocol.account_turns import Delivery, order_of
+from upbit_ws.protocol.account_turns import order_of
 from upbit_ws.protocol.gap_filling import GapState
+from upbit_ws.protocol.slots import Delivery
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.runtime.account_queries import AccountQueries
 from upbit_ws.runtime.account_reconciler import AccountReconciler

@@ -68,6 +68,18 @@ def test_a_second_component_of_the_same_name_takes_the_place_of_the_first(regist
     assert registry.get("alpha") is new
 
 
+def test_a_name_that_is_taken_again_and_again_is_said_once(
+    registry: ComponentRegistry[Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    clients = [Client() for _ in range(3)]
+    for client in clients:
+        registry.register("cell", client)
+        registry.register("other", clients[0])
+
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [name for message in said for name in ("'cell'", "'other'") if name in message] == ["'cell'", "'other'"]
+
+
 def test_a_dead_component_has_no_place_to_be_taken(registry: ComponentRegistry[Client]) -> None:
     client = Client()
     token = registry.register("alpha", client).token

@@ -501,7 +501,8 @@ def test_what_is_filled_in_later_stands_in_its_place(rig: Rig) -> None:
     assert [orjson.loads(entry[0])["sequential_id"] for _, entry in taken] == [2, 3]
     assert [event.sequential_id for event in rig.pool.history(rig.slot(TRADE), None)] == [1, 2, 3, 20]
     assert rig.value(TRADE).sequential_id == 20
-    assert [event.sequential_id for event in rig.pool.arrivals(rig.slot(TRADE), 2)] == [2, 3]
+    events, revision = rig.pool.arrivals(rig.slot(TRADE), 2)
+    assert ([event.sequential_id for event in events], revision) == ([2, 3], 4)
     assert rig.pool.fill(rig.slot(TRADE), rows, 201.0) == []
 
 
@@ -516,6 +517,19 @@ def test_filling_in_many_makes_none_of_them_the_newest() -> None:
     rig.pool.fill(rig.slot(TRADE), rows, 200.0)
 
     assert rig.value(TRADE).sequential_id == 90
+
+
+def test_what_comes_for_a_slot_that_was_forgotten_meanwhile_is_unwanted(rig: Rig) -> None:
+    rig.send(trade(at=1, number=1), trade(at=9, number=9))
+    slot = rig.slot(TRADE)
+    rig.pool.forget_except(PUBLIC, [], 1)
+    rig.pool.admit(PUBLIC, [TRADE], 2)
+    row = RecoveredRow(trade(at=5, number=5), b"%d" % (SOME_TIME + 5), b"5", (0, 0))
+
+    assert not rig.pool.keeps(slot)
+    assert rig.pool.fill(slot, [row], 200.0) == []
+    assert (slot.revision, rig.pool.counters().unwanted) == (2, 1)
+    assert rig.slot(TRADE).revision == 0
 
 
 def test_filling_in_wakes_who_waits(rig: Rig) -> None:

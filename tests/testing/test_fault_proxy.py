@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -144,6 +144,40 @@ def test_after_a_reset_new_connections_pass(proxy: FaultProxy, client: socket.so
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=5.0) as again:
         assert exchange(again, b"x") == b"x"
     assert proxy.counters.connections == 2
+
+
+@pytest.mark.parametrize("lift", [FaultProxy.heal, lambda proxy: proxy.bandwidth(None)], ids=["heal", "bandwidth"])
+def test_what_waits_for_bandwidth_passes_when_it_is_lifted(
+    proxy: FaultProxy, client: socket.socket, lift: Callable[[FaultProxy], None]
+) -> None:
+    proxy.bandwidth(1_000)
+    client.sendall(bytes(100_000))  # a hundred seconds, each way
+    client.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        receive(client, 100_000)
+
+    client.settimeout(5.0)
+    lift(proxy)
+
+    assert len(receive(client, 100_000)) == 100_000
+    assert exchange(client, b"behind it") == b"behind it"
+
+
+def test_a_limit_counts_from_where_it_was_set_while_bytes_pass_all_the_time() -> None:
+    def flood(talk: Conversation) -> None:
+        while True:
+            talk.send(bytes(20_000))
+
+    with ScriptedServer(flood) as server, FaultProxy(("127.0.0.1", server.port)) as proxy:
+        for _ in range(5):
+            proxy.limit_data(None)
+            with socket.create_connection(("127.0.0.1", proxy.port), timeout=5.0) as sock:
+                receive(sock, 2_000_000)
+                passed = proxy.counters.bytes_down
+                proxy.limit_data(1_000_000)
+                while sock.recv(65536):
+                    pass
+            assert proxy.counters.bytes_down - passed >= 1_000_000
 
 
 def test_a_limit_ends_the_connection_after_so_many_bytes(proxy: FaultProxy, client: socket.socket) -> None:

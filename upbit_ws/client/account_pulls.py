@@ -223,10 +223,10 @@ class AccountPulls(MarketPulls):
         deadline = self._deadline(timeout)
         while True:
             for slot in slots:
-                for event in pool.arrivals(slot, slot.revision - seen[slot]) if slot.revision > seen[slot] else ():
+                events, seen[slot] = pool.arrivals(slot, seen[slot])
+                for event in events:
                     if symbol is None or event.symbol == symbol:
                         return event
-                seen[slot] = slot.revision
             self._check_open()
             self._puller.check_refused(slots)
             left = deadline - clock()

@@ -31,10 +31,11 @@ from upbit_ws.exceptions import (
     UpbitWebSocketError,
 )
 from upbit_ws.lifecycle import ConnectionEvent
+from upbit_ws.protocol.slots import Delivery
 from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
-from upbit_ws.runtime.recovery import Delivery, Recovery, RecoveryParts
+from upbit_ws.runtime.recovery import Recovery, RecoveryParts
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import call_after_fork, close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry

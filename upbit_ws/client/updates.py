@@ -75,15 +75,16 @@ class Updates(Iterator[Event]):
             if slot.key.data_type.is_candle:
                 fresh = self._candles(slot)
             elif slot.key.data_type.retention is Retention.LOG:
-                fresh = self._logged(slot, revision - before)
+                fresh = self._logged(slot, before)
             else:
                 found = self._pool.event(slot)
                 fresh = [found[0]] if found is not None else []
             self._ready += [seen for event in fresh if (seen := self._view(event)) is not None]
 
-    def _logged(self, slot: Slot, count: int) -> list[Event]:
-        events = self._pool.arrivals(slot, count)
-        self.missed += count - len(events)
+    def _logged(self, slot: Slot, before: int) -> list[Event]:
+        # With the revision that belongs to them: more may have come since it was looked at.
+        events, self._seen[slot] = self._pool.arrivals(slot, before)
+        self.missed += self._seen[slot] - before - len(events)
         return events
 
     def _candles(self, slot: Slot) -> list[Event]:

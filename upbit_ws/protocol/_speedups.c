@@ -179,7 +179,8 @@ typedef struct {
     int64_t *ids;
     Py_ssize_t size, count, next, allocated;
     int64_t largest;
-    PyObject *others; /* a set of those that are no numbers of up to 18 digits, or NULL */
+    PyObject *beside;        /* a set of ids as bytes that are remembered beside them, or NULL */
+    Py_ssize_t beside_left;  /* how many more ids are to come until those are older than all others */
 } IdWindow;
 
 /* -1 where it is no number of 1 to 18 digits without a leading zero. */
@@ -195,12 +196,14 @@ parse_id(const char *at, Py_ssize_t length)
     return value;
 }
 
+/* 1, 0, or -1 with an exception. */
 static int
-window_has(IdWindow *self, int64_t id)
+window_knows(IdWindow *self, int64_t id, PyObject *identity)
 {
-    for (Py_ssize_t i = 0; i < self->count; i++)
-        if (self->ids[i] == id) return 1;
-    return 0;
+    if (id >= 0)
+        for (Py_ssize_t i = 0; i < self->count; i++)
+            if (self->ids[i] == id) return 1;
+    return self->beside == NULL ? 0 : PySet_Contains(self->beside, identity);
 }
 
 static int
@@ -220,55 +223,58 @@ window_push(IdWindow *self, int64_t id)
     self->ids[self->next] = id;
     if (self->count < self->size) self->count++;
     if (++self->next == self->size) self->next = 0;
+    if (self->beside != NULL && --self->beside_left <= 0) Py_CLEAR(self->beside);
     return 0;
 }
 
-/* 1 where the id is new and is remembered now, 0 where it is known, -1 with an exception. */
 static int
-window_admit(IdWindow *self, const char *at, Py_ssize_t length)
+window_put_beside(IdWindow *self, PyObject *identity)
 {
-    int64_t id = parse_id(at, length);
-    if (id >= 0) {
-        if (id > self->largest) self->largest = id;
-        else if (window_has(self, id)) return 0;
-        return window_push(self, id) ? -1 : 1;
-    }
-    if (self->others == NULL && (self->others = PySet_New(NULL)) == NULL) return -1;
-    PyObject *other = PyBytes_FromStringAndSize(at, length);
-    if (other == NULL) return -1;
-    int known = PySet_Contains(self->others, other);
-    if (known == 0) {
-        if (PySet_GET_SIZE(self->others) >= self->size) PySet_Clear(self->others);
-        if (PySet_Add(self->others, other)) known = -1;
-    }
-    Py_DECREF(other);
-    return known < 0 ? -1 : !known;
+    if (self->beside == NULL && (self->beside = PySet_New(NULL)) == NULL) return -1;
+    self->beside_left = self->size;
+    return PySet_Add(self->beside, identity);
 }
 
+/* True where the id is new; it is remembered. Ids that are no numbers never push out others. */
 static PyObject *
-window_admit_method(IdWindow *self, PyObject *identity)
+window_admit_as(IdWindow *self, PyObject *identity, int in_line)
 {
     if (!PyBytes_Check(identity)) {
         PyErr_SetString(PyExc_TypeError, "an id is bytes");
         return NULL;
     }
-    int answer = window_admit(self, PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity));
-    return answer < 0 ? NULL : PyBool_FromLong(answer);
+    int64_t id = parse_id(PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity));
+    int known = id > self->largest ? 0 : window_knows(self, id, identity);
+    if (known == 0) {
+        if (id > self->largest) self->largest = id;
+        if (in_line && id >= 0 ? window_push(self, id) : window_put_beside(self, identity)) known = -1;
+    }
+    return known < 0 ? NULL : PyBool_FromLong(!known);
+}
+
+static PyObject *
+window_admit(IdWindow *self, PyObject *identity)
+{
+    return window_admit_as(self, identity, 1);
+}
+
+static PyObject *
+window_admit_beside(IdWindow *self, PyObject *identity)
+{
+    return window_admit_as(self, identity, 0);
 }
 
 static int
 window_contains(IdWindow *self, PyObject *identity)
 {
     if (!PyBytes_Check(identity)) return 0;
-    int64_t id = parse_id(PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity));
-    if (id >= 0) return window_has(self, id);
-    return self->others == NULL ? 0 : PySet_Contains(self->others, identity);
+    return window_knows(self, parse_id(PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity)), identity);
 }
 
 static Py_ssize_t
 window_length(IdWindow *self)
 {
-    return self->count + (self->others == NULL ? 0 : PySet_GET_SIZE(self->others));
+    return self->count + (self->beside == NULL ? 0 : PySet_GET_SIZE(self->beside));
 }
 
 static PyObject *
@@ -314,12 +320,14 @@ static void
 window_dealloc(IdWindow *self)
 {
     PyMem_Free(self->ids);
-    Py_XDECREF(self->others);
+    Py_XDECREF(self->beside);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMethodDef window_methods[] = {
-    {"admit", (PyCFunction)window_admit_method, METH_O, PyDoc_STR("Whether an id is new; it is remembered.")},
+    {"admit", (PyCFunction)window_admit, METH_O, PyDoc_STR("Whether an id is new; it is remembered.")},
+    {"admit_beside", (PyCFunction)window_admit_beside, METH_O,
+     PyDoc_STR("The same, and no other id is forgotten for it.")},
     {"resize", (PyCFunction)window_resize, METH_O, PyDoc_STR("Remember this many ids from now on.")},
     {NULL}
 };

@@ -15,12 +15,9 @@ from collections.abc import Callable, Iterable
 from upbit_ws.decoded_payload import DecodedPayload
 from upbit_ws.events import MyOrderEvent
 from upbit_ws.protocol.my_orders import order_of_life
-from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.protocol.slots import Delivery
 
-__all__ = ["Delivery", "as_lived", "order_of", "parted"]
-
-#: A slot and one of its payloads, on its way to subscribers.
-Delivery = tuple[Slot, Entry]
+__all__ = ["as_lived", "order_of", "parted"]
 
 
 def order_of(delivery: Delivery) -> MyOrderEvent | None:

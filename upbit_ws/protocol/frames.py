@@ -162,7 +162,7 @@ class FrameReader:
         return messages
 
     def _read_rest(self, data: bytes, position: int, messages: list[bytes]) -> int:
-        """Read all whole frames of `data` from one on that is not common; return where the first unfinished one begins."""
+        """Read all whole frames from one on that is not common; return where the first unfinished one begins."""
         while True:
             following = self._read_frame(data, position, messages)
             if following == position or self.close is not None:

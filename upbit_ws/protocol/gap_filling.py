@@ -102,20 +102,38 @@ def trade_row(symbol: str, row: Mapping[str, Any]) -> RecoveredRow:
 class TradePages:
     """Walks back through the pages of one market until known ground is reached.
 
+    What is newer than the first trade of the new connection is left alone: that connection delivers it, in its turn.
+
+    Args:
+        ends: When (ms) the last trade before the gap and the first one after it happened.
+        last_known: The id of the one before.
+        is_known: Whether a trade with this id was taken before.
+        limit: Stop after about so many.
+
     Ask `next_query()` for the page to fetch, hand it to `take`, until `next_query` answers None. Then `rows` are the
     missed trades in order, and `is_covered` says whether they reach all the way back.
     """
 
-    def __init__(self, symbol: str, since: int, is_known: Callable[[bytes], bool], limit: int) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        ends: tuple[int, int],
+        last_known: int,
+        is_known: Callable[[bytes], bool],
+        limit: int,
+    ) -> None:
         self._symbol = symbol
-        self._since = since
+        self._since, self._until = ends
+        self._last_known = last_known
         self._is_known = is_known
         self._limit = limit
         self._cursor: int | None = None
         self._days_ago = 0
         self._is_over = False
+        self._has_met_last_known = False
         self._rows: dict[bytes, RecoveredRow] = {}
-        #: Whether a trade older than the last known one was met: nothing is missing in between.
+        #: Whether nothing is missing in between: a trade older than the last known one was met, or, where there is
+        #: none (a market that was just listed), the last known one itself before the list ended.
         self.is_covered = False
 
     @property
@@ -141,19 +159,26 @@ class TradePages:
             self._days_ago += 1
             self._cursor = None
             self._is_over = self._days_ago > OLDEST_DAY
+            self.is_covered = self._is_over and self._has_met_last_known
             return
         for item in page:
-            row = trade_row(self._symbol, item)
-            if row.order[0] < self._since:
-                self.is_covered = True
-            elif not self._is_known(row.identity):
-                self._rows[row.identity] = row
+            self._take_row(item)
         if len(self._rows) >= self._limit:
             self._is_over = True
         oldest = int(page[-1]["sequential_id"])
         if oldest == self._cursor:
             self._is_over = True
         self._cursor = oldest
+
+    def _take_row(self, row: Mapping[str, Any]) -> None:
+        timestamp, sequential_id = int(row["timestamp"]), int(row["sequential_id"])
+        if timestamp < self._since:
+            self.is_covered = True
+        elif sequential_id == self._last_known:
+            self._has_met_last_known = True
+        elif timestamp <= self._until and not self._is_known(b"%d" % sequential_id):
+            made = trade_row(self._symbol, row)
+            self._rows[made.identity] = made
 
 
 def candles_missed(data_type: DataType, last_start: str, new_start: str) -> int:

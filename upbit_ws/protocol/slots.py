@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from upbit_ws._extension import speedups
 from upbit_ws.events import Event
+from upbit_ws.protocol.refills import Refills
 from upbit_ws.types import DataType, Retention, StreamKey
 
-__all__ = ["CandleSlot", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot", "new_slot"]
+__all__ = ["CandleSlot", "Delivery", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot", "new_slot"]
 
 #: When (monotonic seconds) and in which epoch a read batch arrived.
 Stamp = tuple[float, int]
@@ -81,6 +82,15 @@ class _IdWindow:
         self._recent.add(identity)
         if len(self._recent) >= self._size:
             self._older, self._recent = self._recent, set()
+        return True
+
+    def admit_beside(self, identity: bytes) -> bool:
+        """The same, and no other id is forgotten for it."""
+        if identity in self:
+            return False
+        if (len(identity), identity) > (len(self._largest), self._largest):
+            self._largest = identity
+        self._recent.add(identity)
         return True
 
     def __contains__(self, identity: bytes) -> bool:
@@ -172,6 +182,11 @@ class Slot(SlotCore):
         """Take a payload of a log type, once. False where it was taken before."""
         raise NotImplementedError(f"{self.key.data_type.value} payloads have no identity")
 
+    def take_recovered(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
+        """Take a payload of a log type that was fetched for a gap, once. False where it was taken before."""
+        self.run_of_older = 0  # older it is by its nature
+        return self.take_identified(entry, timestamp, identity)
+
     def _believes_older(self) -> bool:
         """Whether the current value has to give way to one that is older by the server's clock: so many came in a row
         that the clock must have been set back.
@@ -198,25 +213,32 @@ class Slot(SlotCore):
         """The history, oldest first."""
         return list(self.history)
 
+    def arrived_since(self, since: int) -> list[Entry]:
+        """What was taken since the revision was `since`, in the order in which it was, as far as it is kept."""
+        entries = list(self.history)
+        return entries[max(len(entries) - (self.revision - since), 0) :]
+
     def stand_ins(self) -> list[Entry]:
         """What may stand in for a newest payload that does not decode, the best first."""
         return self.entries()[::-1]
 
 
+#: A slot and one of its payloads, on its way to subscribers.
+Delivery = tuple[Slot, Entry]
+
+
 class TradeSlot(Slot):
     """Every trade once. Ids are unique but unordered inside one millisecond (Upbit: recent-trades page)."""
 
-    __slots__ = ()
+    __slots__ = ("_refills",)
 
     ids: IdWindow
 
     def __init__(self, key: StreamKey, history_limit: int) -> None:
         super().__init__(key, history_limit)
         self.ids = IdWindow(max(history_limit, _SMALLEST_ID_WINDOW))
-
-    def resize(self, history_limit: int) -> None:
-        super().resize(history_limit)
-        self.ids.resize(max(history_limit, _SMALLEST_ID_WINDOW))
+        #: Trades that were fetched for gaps.
+        self._refills: Refills[Entry] = Refills(max(history_limit, _SMALLEST_HISTORY))
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         is_known = not self.ids.admit(identity)
@@ -233,6 +255,16 @@ class TradeSlot(Slot):
         self.history.append(entry)
         return True
 
+    def take_recovered(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:  # noqa: ARG002
+        # Pushes out no id, however many are filled in: those of the newest trades are needed next.
+        if not self.ids.admit_beside(identity):
+            self.duplicates += 1
+            return False
+        self.revision += 1
+        self._refills.add(entry, self.revision)
+        self.is_disordered = True
+        return True
+
     def _change_epoch(self, entry: Entry, identity: bytes, is_known: bool) -> Entry:
         """Note that another connection delivers; the entry to file, with the stamp of the newest one."""
         received_at, epoch = entry[1]
@@ -246,6 +278,21 @@ class TradeSlot(Slot):
         if self.pending is not None and identity == self.pending.identity:
             self.pending = None
         return entry[0], (received_at, self.epoch)
+
+    def resize(self, history_limit: int) -> None:
+        if history_limit != self.history_limit:
+            super().resize(history_limit)
+            self.ids.resize(max(history_limit, _SMALLEST_ID_WINDOW))
+            self._refills.limit = max(history_limit, _SMALLEST_HISTORY)
+
+    def entries(self) -> list[Entry]:
+        if self.is_disordered:
+            self._refills.forget_outlived(self.revision, max(self.history_limit, _SMALLEST_HISTORY))
+            self.is_disordered = len(self._refills) > 0
+        return [*self._refills.entries(), *self.history]
+
+    def arrived_since(self, since: int) -> list[Entry]:
+        return self._refills.arrived_since(since, self.revision, list(self.history))
 
     def knows(self, identity: bytes) -> bool:
         """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""

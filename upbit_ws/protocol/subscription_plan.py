@@ -15,12 +15,12 @@ The result does not depend on the order in which the wishes came.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from functools import cached_property
 from typing import Any
 
 import orjson
 from attrs import define, evolve, field, frozen
 
+from upbit_ws.protocol.remembered import remembered
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want, WireFormat
 
 __all__ = ["INDICATOR_LIMIT", "Plan", "PlanDiff", "bisect", "covers", "merge_wants", "plan_wants"]
@@ -121,7 +121,7 @@ class Plan:
         """A plan of wishes that are merged already."""
         return cls(tuple(sorted(wants, key=_order)))
 
-    @cached_property
+    @remembered
     def keys(self) -> frozenset[StreamKey]:
         """Every stream in it."""
         return frozenset(want.key for want in self.wants)
@@ -167,7 +167,7 @@ class Plan:
             changed=frozenset(key for key in after.keys() & before.keys() if after[key] != before[key]),
         )
 
-    @cached_property
+    @remembered
     def type_objects(self) -> tuple[TypeObject, ...]:
         """As few type objects as possible: the codes that share type, level, flags and options share one."""
         shared: dict[Hashable, TypeObject] = {}

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from upbit_ws.protocol.account_turns import Delivery, as_lived, order_of, parted
+from upbit_ws.protocol.account_turns import as_lived, order_of, parted
+from upbit_ws.protocol.slots import Delivery
 from upbit_ws.shared.locks import make_lock
 
 __all__ = ["AccountHold"]

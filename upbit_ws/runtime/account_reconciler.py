@@ -18,8 +18,8 @@ from typing import Final
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
 from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected
 from upbit_ws.protocol.account_rows import OrderRow
-from upbit_ws.protocol.account_turns import Delivery
 from upbit_ws.protocol.missing_fills import MissingFills
+from upbit_ws.protocol.slots import Delivery
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.runtime.account_gaps import AccountGaps
 from upbit_ws.runtime.account_hold import AccountHold

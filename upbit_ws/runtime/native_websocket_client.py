@@ -287,7 +287,7 @@ class NativeWebSocketClient:
         finally:
             successor.abandon()
         if transport is None:
-            logger.warning("! %s could not be renewed: %s", parts.endpoint, successor.error)
+            logger.warning("! %s could not be renewed: %s", parts.endpoint, str(successor.error))
             self._renew_not_before = parts.clock() + _RENEW_AGAIN_AFTER
             return old
         return self._hand_over(old, self._begin(transport, replaces=old.epoch))
@@ -312,7 +312,7 @@ class NativeWebSocketClient:
                 except (ConnectionFailedError, WebSocketProtocolError):
                     break  # it ended by itself; the new one is there
         except (ConnectionFailedError, WebSocketProtocolError) as error:
-            logger.warning("! %s: the new connection was lost again: %s", self._parts.endpoint, error)
+            logger.warning("! %s: the new connection was lost again: %s", self._parts.endpoint, str(error))
             self._renew_not_before = self._parts.clock() + _RENEW_AGAIN_AFTER
             self._retire(new, str(error), None)
             old.resume()
@@ -339,10 +339,11 @@ class NativeWebSocketClient:
             self._advance(StateEvent.REFUSED)
         else:
             self._advance(StateEvent.LOST if was_connected else StateEvent.FAILED)
-        logger.info("- %s lost or refused: %s; next attempt in %.2f s", parts.endpoint, error, delay)
+        # As text: an error that a log handler keeps would keep its traceback, and with it the connection.
+        logger.info("- %s lost or refused: %s; next attempt in %.2f s", parts.endpoint, str(error), delay)
         if self._backoff.is_refused and not self._is_refusal_said:
             self._is_refusal_said = True
-            logger.critical("! %s: somebody has to act before trying again helps: %s", parts.endpoint, error)
+            logger.critical("! %s: somebody has to act before trying again helps: %s", parts.endpoint, str(error))
         self._next_attempt_at = now + delay
         if self._backoff.is_refused and isinstance(error, AuthenticationError):
             if self.refusal is None or self.refusal.name != error.name:  # one object for as long as it is the same one

@@ -11,17 +11,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from upbit_ws.config import RecoveryConfig
 from upbit_ws.events import CandleEvent, TradeEvent
 from upbit_ws.exceptions import ClientClosedError, PayloadError, UpbitWebSocketError
 from upbit_ws.lifecycle import ConnectionEvent, GapRecovered, GapReported
 from upbit_ws.models import decode_event
-from upbit_ws.protocol.account_turns import Delivery
 from upbit_ws.protocol.gap_filling import (
     Gap,
     GapState,
@@ -30,16 +30,16 @@ from upbit_ws.protocol.gap_filling import (
     candle_rows,
     candles_missed,
 )
-from upbit_ws.protocol.slots import Reopened, Slot, TradeSlot
+from upbit_ws.protocol.slots import Delivery, Reopened, Slot, TradeSlot
+from upbit_ws.runtime.recovery_hold import RecoveryHold, Segment
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.gap_ledger import GapLedger
-from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.waiting import Signal
 from upbit_ws.wire.rest import RestClient
 
-__all__ = ["Delivery", "Recovery", "RecoveryParts"]
+__all__ = ["Recovery", "RecoveryParts"]
 
 logger = logging.getLogger("upbit_ws")
 
@@ -47,6 +47,8 @@ logger = logging.getLogger("upbit_ws")
 #: they stay below the usual `RecoveryConfig.hold`.
 _PAUSES = (0.1, 0.3, 1.0, 2.0)
 _CANDLES_A_CALL = 200
+_CLOSED = "closed before it was fetched"
+_UNWANTED = "nobody wants it any more"
 
 
 @frozen(kw_only=True)
@@ -64,21 +66,14 @@ class RecoveryParts:
     deliver: Callable[[list[Delivery]], None]
 
 
-@define(eq=False)
-class _Hold:
-    """Live events of one slot that wait for a recovery."""
-
-    until: float
-    waiting: list[Delivery] = field(factory=list)
-    is_releasing: bool = False
-
-
 @frozen
 class _Job:
     number: int
     slot: Slot
     reopened: Reopened
     gap: Gap
+    #: Live events that wait for it; None where nobody subscribed to them.
+    segment: Segment | None
 
 
 class Recovery:
@@ -86,12 +81,10 @@ class Recovery:
 
     def __init__(self, parts: RecoveryParts) -> None:
         self._parts = parts
-        #: Guards the holds.
-        self._lock = make_lock("recovery", 25)
-        self._holds: dict[Slot, _Hold] = {}
+        self._hold = RecoveryHold(parts.clock, parts.deliver)
         self._jobs: deque[_Job] = deque()
         self._signal = Signal()
-        self._is_stopping = False
+        self._is_started = self._is_stopping = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -103,31 +96,20 @@ class Recovery:
 
     def take(self, reopened: Sequence[tuple[Slot, Reopened]]) -> None:
         """Open a gap for each of these streams and begin to fill them."""
-        now = self._parts.clock()
+        config, now = self._parts.config, self._parts.clock()
         for slot, opening in reopened:
             gap = self._describe(slot, opening, now)
-            job = _Job(self._parts.ledger.open(gap), slot, opening, gap)
-            if self._parts.config.enabled and slot.watchers:
-                with self._lock:
-                    self._holds.setdefault(slot, _Hold(until=now + self._parts.config.hold))
-            self._jobs.append(job)
-        if self._thread is None and not self._is_stopping:
+            is_held = config.enabled and slot.watchers > 0
+            segment = self._hold.begin(slot, config.hold) if is_held else None
+            self._jobs.append(_Job(self._parts.ledger.open(gap), slot, opening, gap, segment))
+        if not self._is_started and not self._is_stopping:
+            self._is_started = True
             self._thread = spawn("upbit-ws-recovery", self._run, on_crash=self._crashed)
         self._signal.set()
 
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Pass live events on to subscribers, except those that wait behind a recovery."""
-        if not self._holds:
-            self._parts.deliver(deliveries)
-            return
-        passing: list[Delivery] = []
-        with self._lock:
-            for delivery in deliveries:
-                hold = self._holds.get(delivery[0])
-                (passing if hold is None else hold.waiting).append(delivery)
-        if passing:
-            self._parts.deliver(passing)
-        self._release_overdue()
+        self._hold.pass_live(deliveries)
 
     def stop(self) -> None:
         """Ask the thread to end. Does not wait."""
@@ -135,65 +117,71 @@ class Recovery:
         self._parts.budget.stop()
         self._signal.set()
 
-    # -- holding back -------------------------------------------------------------------------------------------------
-
-    def _release_overdue(self) -> None:
-        now = self._parts.clock()
-        with self._lock:
-            overdue = [slot for slot, hold in self._holds.items() if now >= hold.until]
-        for slot in overdue:
-            self._release(slot)
-
-    def _release(self, slot: Slot) -> None:
-        """Deliver what waits, in order, and hold nothing back any more. One thread at a time does it."""
-        with self._lock:
-            hold = self._holds.get(slot)
-            if hold is None or hold.is_releasing:
-                return
-            hold.is_releasing = True
-        while True:
-            with self._lock:
-                waiting, hold.waiting = hold.waiting, []
-                if not waiting:
-                    del self._holds[slot]
-                    return
-            self._parts.deliver(waiting)
-
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         with self._parts.rest(self._parts.budget) as rest:
             while not self._is_stopping:
                 if self._jobs:
-                    self._work(self._jobs.popleft(), rest)
-                    self._release_overdue()
+                    self._survive(self._jobs.popleft(), rest)
+                    self._hold.release_overdue()
                 else:
-                    self._signal.wait(self._patience())
+                    self._wait(None)
+        while self._jobs:
+            self._finish(self._jobs.popleft(), [], _CLOSED)
 
-    def _patience(self) -> float | None:
-        with self._lock:
-            earliest = min((hold.until for hold in self._holds.values()), default=None)
-        return None if earliest is None else max(earliest - self._parts.clock(), 0.0)
+    def _wait(self, seconds: float | None) -> None:
+        """Until the signal, the next event that has waited long enough, or so many seconds are over."""
+        due = self._hold.next_due()
+        if due is not None:
+            left = max(due - self._parts.clock(), 0.0)
+            seconds = left if seconds is None else min(seconds, left)
+        self._signal.wait(seconds)
+        self._hold.release_overdue()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait all of it, however many gaps are opened meanwhile: a call that has failed is not made again sooner."""
+        until = self._parts.clock() + seconds
+        while not self._is_stopping and (left := until - self._parts.clock()) > 0:
+            self._wait(left)
+
+    def _survive(self, job: _Job, rest: RestClient) -> None:
+        """Work at one gap; a bug of ours that ends it must not end the thread, nor hold events back."""
+        try:
+            self._work(job, rest)
+        except Exception as error:
+            logger.critical("! recovery: an error inside the SDK: %r", error, exc_info=True)
+            with suppress(KeyError):  # it is settled already
+                self._settle(job, 0, f"an error inside the SDK: {error!r}")
+            if job.segment is not None:
+                self._hold.release(job.slot, job.segment)
 
     def _work(self, job: _Job, rest: RestClient) -> None:
-        parts = self._parts
         rows: list[RecoveredRow] = []
         reason = "recovery is switched off"
-        if parts.config.enabled:
+        if not self._parts.pool.keeps(job.slot):
+            reason = _UNWANTED
+        elif self._parts.config.enabled:
             try:
                 rows, reason = self._fetch(job, rest)
-            except ClientClosedError:
-                reason = "closed before it was fetched"
             except UpbitWebSocketError as error:
-                reason = str(error) or repr(error)
+                reason = _reason_of(error)
             except Exception as error:  # a reply of another shape, or a bug: this gap is reported, the next one filled
                 logger.error("! gap in %s not filled: %r", job.slot.key.symbol, error, exc_info=True)
                 reason = repr(error)
+        self._finish(job, rows, reason)
+
+    def _finish(self, job: _Job, rows: list[RecoveredRow], reason: str) -> None:
+        """Deliver what was fetched, then what waited for it, and say what became of the gap."""
+        parts = self._parts
         taken = parts.pool.fill(job.slot, rows, parts.clock())
         if taken and job.slot.watchers:
             parts.deliver(taken)
+        if not parts.pool.keeps(job.slot):
+            reason = reason or _UNWANTED
         self._settle(job, len(taken), reason)
-        self._release(job.slot)
+        if job.segment is not None:
+            self._hold.release(job.slot, job.segment)
 
     def _settle(self, job: _Job, count: int, reason: str) -> None:
         parts, key = self._parts, job.slot.key
@@ -210,18 +198,24 @@ class Recovery:
         """The rows that fill a gap, and why they do not fill all of it (empty: they do)."""
         before = decode_event(job.reopened.before[0])
         after = decode_event(job.reopened.after[0])
-        if isinstance(before, TradeEvent) and isinstance(job.slot, TradeSlot):
-            return self._fetch_trades(job.slot, before, rest)
+        if isinstance(before, TradeEvent) and isinstance(after, TradeEvent) and isinstance(job.slot, TradeSlot):
+            return self._fetch_trades(job.slot, before, after, rest)
         if isinstance(before, CandleEvent) and isinstance(after, CandleEvent):
             return self._fetch_candles(before, after, rest)
         raise PayloadError("only trades and candles are recovered")
 
-    def _fetch_trades(self, slot: TradeSlot, before: TradeEvent, rest: RestClient) -> tuple[list[RecoveredRow], str]:
+    def _fetch_trades(
+        self, slot: TradeSlot, before: TradeEvent, after: TradeEvent, rest: RestClient
+    ) -> tuple[list[RecoveredRow], str]:
         limit = self._parts.config.max_trades
-        pages = TradePages(before.symbol, before.trade_timestamp, slot.knows, limit)
+        ends = before.trade_timestamp, after.trade_timestamp
+        pages = TradePages(before.symbol, ends, before.sequential_id, slot.knows, limit)
         while (query := pages.next_query()) is not None:
             call = partial(rest.trades_ticks, before.symbol, cursor=query.get("cursor"), days_ago=query.get("days_ago"))
-            pages.take(self._call(call))
+            try:
+                pages.take(self._call(call))
+            except UpbitWebSocketError as error:
+                return pages.rows, _reason_of(error)
         rows = pages.rows
         if pages.is_covered:
             return rows, ""
@@ -239,7 +233,10 @@ class Recovery:
         while missed > 0:
             end = f"{to}Z"
             call = partial(rest.candles, data_type.rest_path or "", before.symbol, count=_CANDLES_A_CALL, to=end)
-            page = self._call(call)
+            try:
+                page = self._call(call)
+            except UpbitWebSocketError as error:
+                return candle_rows(data_type, before.symbol, rows, first, last), _reason_of(error)
             rows += page
             if not page or page[-1]["candle_date_time_utc"] <= first:
                 return candle_rows(data_type, before.symbol, rows, first, last), ""
@@ -257,8 +254,7 @@ class Recovery:
                 is_worth_it = error.retryable or isinstance(error, PayloadError)
                 if isinstance(error, ClientClosedError) or not is_worth_it or self._is_stopping:
                     raise
-                self._signal.wait(pause)
-                self._release_overdue()
+                self._pause(pause)
         return call()
 
     def _describe(self, slot: Slot, opening: Reopened, now: float) -> Gap:
@@ -271,3 +267,7 @@ class Recovery:
 
     def _crashed(self, error: BaseException) -> None:
         logger.critical("! recovery ended: %r", error)
+
+
+def _reason_of(error: UpbitWebSocketError) -> str:
+    return _CLOSED if isinstance(error, ClientClosedError) else str(error) or repr(error)

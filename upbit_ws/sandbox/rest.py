@@ -14,6 +14,7 @@ from upbit_ws.sandbox.http import HttpReply, HttpRequest
 from upbit_ws.sandbox.limits import Gate, Limit, Verdict
 from upbit_ws.sandbox.listing import Listing
 from upbit_ws.sandbox.market import Market
+from upbit_ws.sandbox.records import TradeRecord
 from upbit_ws.sandbox.rest_encoding import Raw, book_row, candle_row, ticker_row, to_json, trade_row
 from upbit_ws.sandbox.spelling import PLAIN_SPELLING, plain
 from upbit_ws.sandbox.tick_size import tick_size, to_units
@@ -201,16 +202,15 @@ class RestApi:
         cursor = _whole(query, "cursor", 0)
         day = int(self._market.now) // _DAY_MS * _DAY_MS - days_ago * _DAY_MS
         end = day + _clock(query["to"]) if query.get("to") else day + _DAY_MS
-        # Ids grow with time, and inside one millisecond they are the order REST tells.
-        found = sorted(
-            (
-                trade
-                for trade in listing.trades
-                if day <= trade.timestamp < end and (not cursor or trade.sequential_id < cursor)
-            ),
-            key=lambda trade: trade.sequential_id,
-        )
-        return [trade_row(trade) for trade in reversed(found[-count:])]
+        found: list[TradeRecord] = []
+        for trade in reversed(listing.trades):
+            # Ids grow with time, and inside one millisecond they are the order REST tells: that one to its end.
+            if trade.timestamp < day or (len(found) >= count and trade.timestamp < found[-1].timestamp):
+                break
+            if trade.timestamp < end and (not cursor or trade.sequential_id < cursor):
+                found.append(trade)
+        found.sort(key=lambda trade: trade.sequential_id, reverse=True)
+        return [trade_row(trade) for trade in found[:count]]
 
     # Candles
 

@@ -7,6 +7,7 @@ deque; the clean-up thread collects the tokens with `sweep`.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from attrs import frozen
 from upbit_ws.shared.locks import make_lock
 
 __all__ = ["ComponentRegistry", "Registration"]
+
+logger = logging.getLogger("upbit_ws")
 
 T = TypeVar("T")
 
@@ -55,6 +58,8 @@ class ComponentRegistry(Generic[T]):
         self._by_name: dict[str, int] = {}
         self._tokens = count(1)
         self._gone: deque[int] = deque()
+        #: Names of which a log line has said that they were taken.
+        self._said: set[str] = set()
         self._on_gone = on_gone
 
     def register(self, component_id: str, component: T) -> Registration[T]:
@@ -69,7 +74,17 @@ class ComponentRegistry(Generic[T]):
             self._entries[token] = _Entry(component_id, reference)
             self._by_name[component_id] = token
         previous = None if previous_entry is None else previous_entry.reference()
+        if previous is not None:
+            self._say_taken(component_id)
         return Registration(token, previous, None if previous is None else previous_token)
+
+    def _say_taken(self, component_id: str) -> None:
+        """Once a name loudly, because two parts of a program may have it by mistake; a cell that is run again and again
+        does not fill its notebook.
+        """
+        level = logging.DEBUG if component_id in self._said else logging.WARNING
+        self._said.add(component_id)
+        logger.log(level, "! a second %r takes the place of the first, which is closed", component_id)
 
     def unregister(self, token: int) -> bool:
         """A component was closed. False when it was not registered (any more)."""

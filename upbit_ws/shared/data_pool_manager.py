@@ -150,6 +150,10 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         """The slot of a wanted key."""
         return self._slots.get(key)
 
+    def keeps(self, slot: Slot) -> bool:
+        """Whether this slot is in use: not forgotten, nor replaced by a newer one of its key."""
+        return self._slots.get(slot.key) is slot
+
     def slot_for(self, key: StreamKey) -> Slot:
         """The slot of a key that is wanted or just about to be: whoever waits on it hears of its first value."""
         slot = self._slots.get(key)
@@ -275,6 +279,7 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             slot = lane.slot if lane is not None else None
             if slot is None or slot.key.data_type.retention is Retention.LOG or not _is_ahead(slot, epoch):
                 counting.append(message)
+        self._stale += len(messages) - len(counting)
         return counting
 
     def _ingest_unmatched(self, message: bytes, stamp: Stamp, result: Ingested) -> None:
@@ -349,18 +354,22 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             result.reopened = [*result.reopened, (slot, reopened)]
 
     def fill(self, slot: Slot, rows: Iterable[RecoveredRow], now: float) -> list[tuple[Slot, Entry]]:
-        """File what was fetched for a gap; what of it was new, in order, for the subscribers."""
+        """File what was fetched for a gap; what of it was new, in order, for the subscribers.
+
+        Nothing of it where the slot was forgotten meanwhile.
+        """
         fired: list[Waiter] = []
         with self._lock:
+            if not self.keeps(slot):
+                self._unwanted += sum(1 for _ in rows)
+                return []
             epoch = slot.epoch
             taken: list[tuple[Slot, Entry]] = []
             for row in rows:
-                slot.run_of_older = 0  # older they are by their nature
                 entry = (row.payload, (now, epoch))
-                if slot.take_identified(entry, row.timestamp, row.identity):
+                if slot.take_recovered(entry, row.timestamp, row.identity):
                     taken.append((slot, entry))
             if taken:
-                slot.is_disordered = True
                 collect_waiters(slot, fired)
         for waiter in fired:
             waiter.fire()

@@ -41,10 +41,14 @@ def locked_file(path: Path) -> Iterator[LockedFile | None]:
         OSError: it cannot be opened, or the file system has no locks.
     """
     descriptor = os.open(path, _FLAGS, 0o600)
+    is_ours = False
     try:
-        yield LockedFile(descriptor) if _try_lock(descriptor) else None
+        is_ours = _try_lock(descriptor)
+        yield LockedFile(descriptor) if is_ours else None
     finally:
-        # Closing gives the lock back. Nothing stays open between two calls, so a forked child inherits nothing.
+        # Closing alone would not do: where another thread forks just now, the child has the file open as well.
+        if is_ours:
+            _unlock(descriptor)
         os.close(descriptor)
 
 
@@ -59,6 +63,10 @@ if sys.platform == "win32":  # pragma: no cover  (the other branch is what this 
             return False
         return True
 
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _LARGEST, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
@@ -68,3 +76,6 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

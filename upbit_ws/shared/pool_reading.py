@@ -124,11 +124,13 @@ class PoolReading:
             return events[max(len(events) - wanted, 0) :]
         return self._decode_all(entries[max(len(entries) - wanted, 0) :])
 
-    def arrivals(self, slot: Slot, count: int) -> list[Event]:
-        """The newest `count` events of a slot in the order in which they arrived, which after a gap is not theirs."""
+    def arrivals(self, slot: Slot, since: int) -> tuple[list[Event], int]:
+        """What a slot took since its revision was `since`, in the order in which it arrived, which after a gap is not
+        that of the events; and its revision at that.
+        """
         with self._lock:
-            entries = slot.entries()
-        return self._decode_all(entries[max(len(entries) - count, 0) :])
+            entries, revision = slot.arrived_since(since), slot.revision
+        return self._decode_all(entries), revision
 
     def _decode_all(self, entries: Iterable[Entry]) -> list[Event]:
         events: list[Event] = []

@@ -49,9 +49,10 @@ class FaultProxy:
     def __init__(self, upstream: tuple[str, int], *, host: str = "127.0.0.1", port: int = 0, seed: int = 1) -> None:
         self._upstream = upstream
         self._random = random.Random(seed)
-        #: Replaced whole by the verbs, read by the proxy's thread.
+        #: Replaced whole, by the proxy's thread only.
         self._faults = Faults()
-        self._commands: deque[tuple[Callable[[Link], None] | None, threading.Event]] = deque()
+        #: What the verbs want: other faults, something done to each link at the same moment, and to be told.
+        self._commands: deque[tuple[Faults | None, Callable[[Link], None] | None, threading.Event]] = deque()
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup()
         self._links: list[Link] = []
@@ -73,12 +74,12 @@ class FaultProxy:
         self._change(latency=seconds, jitter=jitter)
 
     def bandwidth(self, bytes_per_second: float | None) -> None:
-        """Let no more than that pass in each direction of a connection; None lifts the limit."""
-        self._change(bytes_per_second=bytes_per_second)
+        """Let no more than that pass in each direction of a connection; None lifts the limit, also for what waits."""
+        self._change(Link.hasten if bytes_per_second is None else None, bytes_per_second=bytes_per_second)
 
     def slicer(self, size: int | None, delay: float = 0.0) -> None:
-        """Cut what passes into pieces of `size` bytes, `delay` seconds apart; None stops that."""
-        self._change(slice_size=size, slice_delay=delay)
+        """Cut what passes into pieces of `size` bytes, `delay` seconds apart; None stops that, also for what waits."""
+        self._change(Link.hasten if size is None else None, slice_size=size, slice_delay=delay)
 
     def blackhole(self, is_on: bool = True) -> None:
         """Let nothing pass. Nothing is lost either: what was held passes after `blackhole(False)` or `heal`."""
@@ -90,12 +91,11 @@ class FaultProxy:
 
     def limit_data(self, size: int | None) -> None:
         """Let `size` more bytes pass downwards on each connection, then end it with FIN; None lifts the limit."""
-        self._change(limit=size)
-        self._do(Link.restart_limit)
+        self._do(Link.restart_limit, evolve(self._faults, limit=size))
 
     def heal(self) -> None:
-        """Be an ordinary proxy again."""
-        self._put(Faults())
+        """Be an ordinary proxy again: what waits for a fault passes now."""
+        self._do(Link.hasten, Faults())
 
     def reset(self) -> None:
         """End all connections with RST, on both sides."""
@@ -105,17 +105,13 @@ class FaultProxy:
         """Send FIN to the clients; what they send still passes."""
         self._do(Link.half_close)
 
-    def _change(self, **changes: Any) -> None:
-        self._put(evolve(self._faults, **changes))
+    def _change(self, command: Callable[[Link], None] | None = None, **changes: Any) -> None:
+        self._do(command, evolve(self._faults, **changes))
 
-    def _put(self, faults: Faults) -> None:
-        self._faults = faults
-        self._do(None)
-
-    def _do(self, command: Callable[[Link], None] | None) -> None:
+    def _do(self, command: Callable[[Link], None] | None, faults: Faults | None = None) -> None:
         """Have the proxy's thread do it to each connection and wait: a verb holds from the moment that it returns."""
         done = threading.Event()
-        self._commands.append((command, done))
+        self._commands.append((faults, command, done))
         self._wakeup.set()
         if not self._is_stopping:
             done.wait(_JOIN)
@@ -148,7 +144,8 @@ class FaultProxy:
             self._selector.select(None if soonest is None else max(0.0, soonest - now))
             self._wakeup.clear()
             while self._commands:
-                command, done = self._commands.popleft()
+                faults, command, done = self._commands.popleft()
+                self._faults = faults or self._faults
                 if command is not None:
                     for link in list(self._links):
                         command(link)

@@ -6,6 +6,7 @@ import contextlib
 import random
 import selectors
 import socket
+import time
 from collections import deque
 
 from attrs import frozen
@@ -107,6 +108,11 @@ class _Direction:
         if self._is_read_up and not self._pieces:
             self.end()
 
+    def hasten(self, now: float) -> None:
+        """What waits for a fault that is lifted goes out now, in its order."""
+        self._pieces = deque((now, piece) for _, piece in self._pieces)
+        self._last_due = now
+
     def end(self) -> None:
         """Send FIN to the sink."""
         if not self.is_closed:
@@ -178,6 +184,12 @@ class Link:
     def half_close(self) -> None:
         """Send FIN to the client."""
         self.down.end()
+
+    def hasten(self) -> None:
+        """Let go of what waits in both directions."""
+        now = time.monotonic()
+        self.up.hasten(now)
+        self.down.hasten(now)
 
     def restart_limit(self) -> None:
         """Count the bytes of the limit from here."""
