@@ -6,10 +6,12 @@ An exception that leaves a thread fails the test by way of the warning filters i
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +28,17 @@ if find_spec("upbit_ws.shared.locks") is not None:
     from upbit_ws.shared.locks import enable_lock_ranks
 
     enable_lock_ranks()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so, and processes of the tests would inherit it: Ctrl-C is tested here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes share the tests: most tests wait for something, so two for each processor."""
+    if os.environ.get("RELIABILITY_RESULTS"):
+        return 0  # what is measured for the page is measured alone
+    return max(2, min(8, 2 * (os.cpu_count() or 1)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -45,11 +58,18 @@ def _nothing_leaks() -> Iterator[None]:
         pytest.fail("the test left behind: " + "; ".join(leaks), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where processes that a test starts find the file of the rate limits that they share."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own settings, keys above all, do not reach the tests."""
+def _own_environment(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
+    """A developer's own settings, keys above all, do not reach the tests, and the tests leave nothing in the home."""
     for name in [name for name in os.environ if name.startswith("UPBIT_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_folder))
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import json
 import shutil
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,17 @@ MakeServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
-def npm_modules(request: pytest.FixtureRequest) -> Path:
+def npm_modules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with npm's `ws`, installed once and kept in pytest's cache."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are not installed")
-    folder = Path(request.config.cache.mkdir("npm-ws")) if request.config.cache else Path("npm-ws")
-    if not (folder / "node_modules" / "ws").is_dir():
+    cache: pytest.Cache | None = getattr(request.config, "cache", None)
+    kept = cache.mkdir("npm-ws") if cache is not None else tmp_path_factory.mktemp("npm-ws")
+    modules = kept / "node_modules"
+    if not (modules / "ws").is_dir():
+        # Moved into its place in one step: another process of this run may be about the same.
+        folder = Path(tempfile.mkdtemp(dir=kept))
         command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", "ws@8"]
         try:
             done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=40, check=False)
@@ -59,7 +64,10 @@ def npm_modules(request: pytest.FixtureRequest) -> Path:
             pytest.skip("npm did not install ws in time")
         if done.returncode:
             pytest.skip(f"npm cannot install ws here: {done.stderr.strip()[-200:]}")
-    return folder / "node_modules"
+        with suppress(OSError):  # it is there by now
+            (folder / "node_modules").rename(modules)
+        shutil.rmtree(folder)
+    return modules
 
 
 @contextmanager
