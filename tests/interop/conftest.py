@@ -7,7 +7,6 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,8 +15,9 @@ from typing import Any
 
 import pytest
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from tests.independent import serving
 from upbit_ws.testing import CertificateAuthority
 from upbit_ws.wire.dial import DialTarget, dial
 from upbit_ws.wire.transport import Transport
@@ -80,7 +80,8 @@ def python_server(compression: dict[str, Any] | None, authority: CertificateAuth
                 connection.close(4000, "as you wish")
             elif message == "fragments":
                 connection.send(iter(["one ", "two ", "three"]))
-                connection.ping("between")
+                assert connection.ping("between").wait(5.0)
+                connection.send("pong between")
             else:
                 connection.send(message)
 
@@ -88,14 +89,8 @@ def python_server(compression: dict[str, Any] | None, authority: CertificateAuth
     if compression is not None:
         settings["extensions"] = [ServerPerMessageDeflateFactory(**compression)]
     tls = authority.server_context() if authority else None
-    with serve(echo, "127.0.0.1", 0, ssl=tls, **settings) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield Server(server.socket.getsockname()[1], authority.client_context() if authority else None)
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(echo, tls, **settings) as port:
+        yield Server(port, authority.client_context() if authority else None)
 
 
 @contextmanager
