@@ -38,7 +38,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes share the tests: most tests wait for something, so two for each processor."""
     if os.environ.get("RELIABILITY_RESULTS"):
         return 0  # what is measured for the page is measured alone
+    if config.option.usepdb or config.option.markexpr == "conformance":
+        return 0  # a debugger needs this process, and the conformance tests share one run of the cases
     return max(2, min(8, 2 * (os.cpu_count() or 1)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take longest begins first, so that no process is left alone with it at the end."""
+
+    def patience(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return float(mark.args[0]) if mark is not None and mark.args else 0.0
+
+    items.sort(key=patience, reverse=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
