@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.leaks import Census
+from tests.ports import reserved_port
 from tests.process import PythonRunner
 from upbit_ws.testing import ManualClock
 
@@ -99,7 +100,8 @@ def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
     with ExitStack() as stack:
 
         def make(**settings: Any) -> Sandbox:
-            return stack.enter_context(Sandbox(SandboxConfig(**{"port": 0, "seed": 1, **settings})))
+            port = stack.enter_context(reserved_port())
+            return stack.enter_context(Sandbox(SandboxConfig(**{"port": port, "seed": 1, **settings})))
 
         yield make
 

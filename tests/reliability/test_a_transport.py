@@ -107,7 +107,7 @@ def test_A12_a_server_that_reads_nothing_stops_neither_the_caller_nor_the_data(r
             talk.send_frame(ticker(next(prices)))
             talk.pause(0.005)
 
-    subject = rig.connect(rig.serve(script), connection={"ping_interval": 60.0})
+    subject = rig.connect(rig.serve(script), connection={"ping_interval": 60.0, "close_timeout": 0.2})
     subject.client.get_price("KRW-BTC", timeout=5.0)
     rig.invariants.waive("I4")  # it does not read what is wanted
     session = subject.manager._connections.all()[0]._session
