@@ -35,12 +35,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """How many processes share the tests: most tests wait for something, so two for each processor."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # xdist obeys
     if os.environ.get("RELIABILITY_RESULTS"):
         return 0  # what is measured for the page is measured alone
-    if config.option.usepdb or config.option.markexpr == "conformance":
-        return 0  # a debugger needs this process, and the conformance tests share one run of the cases
+    if config.option.markexpr == "conformance":
+        return 0  # its tests share one run of the cases
+    named = config.option.file_or_dir
+    if named and not any(Path(name).is_dir() for name in named):
+        return 0  # a few files are done sooner than processes have begun
     return max(2, min(8, 2 * (os.cpu_count() or 1)))
 
 
