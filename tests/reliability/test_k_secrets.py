@@ -224,8 +224,9 @@ def test_K3_the_trace_of_websocket_client_has_no_key(
     try:
         manager, client = account_of(exchange)
         with manager, client:
+            updates = client.updates(DataType.MY_ASSET, timeout=5)
             exchange.exchange.deposit("KRW", 5)
-            client.wait_for_update(DataType.MY_ASSET, timeout=5)
+            next(updates)
     finally:
         websocket.enableTrace(False)
     out, err = capfd.readouterr()
