@@ -6,15 +6,18 @@ An exception that leaves a thread fails the test by way of the warning filters i
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.leaks import Census
+from tests.ports import reserved_port
 from tests.process import PythonRunner
 from upbit_ws.testing import ManualClock
 
@@ -27,6 +30,36 @@ if find_spec("upbit_ws.shared.locks") is not None:
     from upbit_ws.shared.locks import enable_lock_ranks
 
     enable_lock_ranks()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so, and processes of the tests would inherit it: Ctrl-C is tested here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """How many processes share the tests: most tests wait for something, so two for each processor."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # xdist obeys
+    if os.environ.get("RELIABILITY_RESULTS"):
+        return 0  # what is measured for the page is measured alone
+    if config.option.markexpr == "conformance":
+        return 0  # its tests share one run of the cases
+    named = config.option.file_or_dir
+    if named and not any(Path(name).is_dir() for name in named):
+        return 0  # a few files are done sooner than processes have begun
+    return max(2, min(8, 2 * (os.cpu_count() or 1)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take longest begins first, so that no process is left alone with it at the end."""
+
+    def patience(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return float(mark.args[0]) if mark is not None and mark.args else 0.0
+
+    items.sort(key=patience, reverse=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -46,11 +79,18 @@ def _nothing_leaks() -> Iterator[None]:
         pytest.fail("the test left behind: " + "; ".join(leaks), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where processes that a test starts find the file of the rate limits that they share."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own settings, keys above all, do not reach the tests."""
+def _own_environment(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
+    """A developer's own settings, keys above all, do not reach the tests, and the tests leave nothing in the home."""
     for name in [name for name in os.environ if name.startswith("UPBIT_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_folder))
 
 
 @pytest.fixture
@@ -67,7 +107,8 @@ def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
     with ExitStack() as stack:
 
         def make(**settings: Any) -> Sandbox:
-            return stack.enter_context(Sandbox(SandboxConfig(**{"port": 0, "seed": 1, **settings})))
+            port = stack.enter_context(reserved_port())
+            return stack.enter_context(Sandbox(SandboxConfig(**{"port": port, "seed": 1, **settings})))
 
         yield make
 

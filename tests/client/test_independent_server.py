@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from tests.client.conftest import MakeManager, wait_until
+from tests.independent import serving
 from tests.samples import event_messages, raw, samples
 from upbit_ws import DataType, SimpleWebSocketClient, WireFormat
 from upbit_ws.models import convert_dict_to_event
@@ -46,14 +46,8 @@ class Replay:
 
 @contextmanager
 def replaying(replay: Replay, tls: ssl.SSLContext | None = None, **settings: object) -> Iterator[str]:
-    with serve(replay, "127.0.0.1", 0, ssl=tls, **settings) as server:  # type: ignore[arg-type]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(replay, tls, **settings) as port:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
 
 def pull_all(client: SimpleWebSocketClient, unit: str) -> list[object]:
@@ -112,16 +106,12 @@ def test_every_public_sample_is_filed_or_unwanted_and_none_is_rejected(make_mana
         for _ in connection:
             pass
 
-    with serve(send_all, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        manager = make_manager(f"http://127.0.0.1:{server.socket.getsockname()[1]}")
+    with serving(send_all) as port:
+        manager = make_manager(f"http://127.0.0.1:{port}")
         with SimpleWebSocketClient("samples", manager=manager) as client:
             client.register_interest([DataType.TICKER], ["KRW-BTC"])
             wait_until(lambda: manager.pool.counters().messages == len(public), "all samples")
         manager.close()
-        server.shutdown()
-        thread.join()
 
     assert manager.rejected_payloads() == ()
     assert manager.pool.counters().undecodable == 0

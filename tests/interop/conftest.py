@@ -6,17 +6,18 @@ import json
 import shutil
 import ssl
 import subprocess
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from tests.independent import serving
 from upbit_ws.testing import CertificateAuthority
 from upbit_ws.wire.dial import DialTarget, dial
 from upbit_ws.wire.transport import Transport
@@ -45,13 +46,17 @@ MakeServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
-def npm_modules(request: pytest.FixtureRequest) -> Path:
+def npm_modules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with npm's `ws`, installed once and kept in pytest's cache."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are not installed")
-    folder = Path(request.config.cache.mkdir("npm-ws")) if request.config.cache else Path("npm-ws")
-    if not (folder / "node_modules" / "ws").is_dir():
+    cache: pytest.Cache | None = getattr(request.config, "cache", None)
+    kept = cache.mkdir("npm-ws") if cache is not None else tmp_path_factory.mktemp("npm-ws")
+    modules = kept / "node_modules"
+    if not (modules / "ws").is_dir():
+        # Moved into its place in one step: another process of this run may be about the same.
+        folder = Path(tempfile.mkdtemp(dir=kept))
         command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", "ws@8"]
         try:
             done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=40, check=False)
@@ -59,7 +64,10 @@ def npm_modules(request: pytest.FixtureRequest) -> Path:
             pytest.skip("npm did not install ws in time")
         if done.returncode:
             pytest.skip(f"npm cannot install ws here: {done.stderr.strip()[-200:]}")
-    return folder / "node_modules"
+        with suppress(OSError):  # it is there by now
+            (folder / "node_modules").rename(modules)
+        shutil.rmtree(folder)
+    return modules
 
 
 @contextmanager
@@ -72,7 +80,8 @@ def python_server(compression: dict[str, Any] | None, authority: CertificateAuth
                 connection.close(4000, "as you wish")
             elif message == "fragments":
                 connection.send(iter(["one ", "two ", "three"]))
-                connection.ping("between")
+                assert connection.ping("between").wait(5.0)
+                connection.send("pong between")
             else:
                 connection.send(message)
 
@@ -80,14 +89,8 @@ def python_server(compression: dict[str, Any] | None, authority: CertificateAuth
     if compression is not None:
         settings["extensions"] = [ServerPerMessageDeflateFactory(**compression)]
     tls = authority.server_context() if authority else None
-    with serve(echo, "127.0.0.1", 0, ssl=tls, **settings) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield Server(server.socket.getsockname()[1], authority.client_context() if authority else None)
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(echo, tls, **settings) as port:
+        yield Server(port, authority.client_context() if authority else None)
 
 
 @contextmanager

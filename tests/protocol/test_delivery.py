@@ -82,3 +82,16 @@ def test_what_is_announced_is_never_taken_for_something_else_announced() -> None
 
     assert one.event() == "event"
     assert one.identity != other.identity
+
+
+def test_once_decoded_it_says_of_itself_whether_it_is_a_snapshot_and_shows_its_stream() -> None:
+    delivery = delivery_of(TICKER, ticker("KRW-BTC", 1, "SNAPSHOT"), 0.0)
+    delivery.event()
+
+    assert delivery.is_snapshot
+    assert repr(delivery) == "<Delivery ticker KRW-BTC>"
+
+
+def test_a_candle_whose_start_cannot_be_found_is_one_of_a_kind() -> None:
+    assert delivery_of(CANDLE, b"[]", 0.0).identity == (CANDLE, b"")
+    assert delivery_of(CANDLE, b'{"cdttmu":"2025-11-23T00:00:00"}', 0.0).identity == (CANDLE, b"2025-11-23T00:00:00")

@@ -79,6 +79,7 @@ def test_equal_wishes_are_one_and_frozen_options_are_taken() -> None:
 
 RSI = {"type": "rsi", "params": {"period": 14}}
 OVERBOUGHT = {**RSI, "trigger": "overbought", "event_params": {"threshold": 70}}
+MACD = {"fast": 12, "slow": 26, "signal_period": 9}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,12 @@ OVERBOUGHT = {**RSI, "trigger": "overbought", "event_params": {"threshold": 70}}
         (VALUE, "5m", [{"params": {"period": 14}}], "must have a type of volume, rsi"),
         (VALUE, "5m", [{"type": "RSI"}], "must have a type of"),
         (VALUE, "5m", [{"type": "rsi"}], "params of rsi must be period of"),
+        (
+            SIGNAL,
+            "5m",
+            [{"type": "macd", "params": MACD, "trigger": "golden_cross", "event_params": {"level": 1}}],
+            "event_params of golden_cross must be empty",
+        ),
         (VALUE, "5m", [{"type": "rsi", "params": {"period": 15}}], "period of 2, 3"),
         (VALUE, "5m", [{"type": "rsi", "params": {"period": "14"}}], "period='14' is text, write a number"),
         (VALUE, "5m", [{"type": "rsi", "params": {"period": True}}], "period of"),

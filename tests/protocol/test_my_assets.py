@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.account_events import asset_event, balance
+from upbit_ws.protocol import my_assets as module
 from upbit_ws.protocol.my_assets import MyAssets
 
 
@@ -75,3 +77,15 @@ def test_any_order_of_events_ends_with_the_newest(order: list[int], data: st.Dat
         assets.take(asset_event(balance("KRW", at), at=at, uuid=f"a{at}"))
 
     assert amounts(assets) == {"KRW": (7, 0)}
+
+
+def test_it_knows_how_many_currencies_it_holds_and_only_so_many_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDS_KEPT", 2)
+    assets = MyAssets()
+    for number in range(1, 4):
+        assets.take(asset_event(balance("KRW", number), balance("BTC", number), at=number, uuid=f"a{number}"))
+
+    assert len(assets) == 2
+    assert assets.take(asset_event(balance("KRW", 3), at=3, uuid="a3")) is None
+    assert assets.take(asset_event(balance("KRW", 1), at=1, uuid="a1")) is not None
+    assert amounts(assets)["KRW"] == (3, 0)

@@ -215,3 +215,11 @@ def test_events_in_their_order_are_all_told_and_each_once(life: list[MyOrderEven
     ]
 
     assert told == [event.state for event in life]
+
+
+def test_a_fill_without_an_id_counts_once_by_its_number() -> None:
+    book = book_of(order_event("wait"), order_event("trade", **FILL))
+
+    assert book.take(order_event("trade", **FILL)) is None
+    assert book.take(order_event("trade", **{**FILL, "trades_count": 2})) is not None
+    assert book.duplicates == 1

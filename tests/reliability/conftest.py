@@ -86,6 +86,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path = os.environ.get(VARIABLE)
     if path:
+        if hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(f"{VARIABLE} is written by one process: pytest -n 0")
         _recorder.write(Path(path))
         if Path(path).resolve() == RESULTS:
             write_page([])

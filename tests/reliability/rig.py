@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
 
+from tests.ports import reserved_port
 from tests.reliability.invariants import Invariants, ObservedManager, canary_auth
 from tests.reliability.scripts import Script
 from upbit_ws import SimpleWebSocketClient, WebSocketConfig
@@ -105,7 +106,8 @@ class Rig:
         from upbit_ws.sandbox import SandboxConfig
 
         free = {"connect_limit": None, "rest_limit": None, "message_limits": False, "snapshot_delays": (0.0,)}
-        return self._stack.enter_context(Sandbox(SandboxConfig(**{"port": 0, "seed": 1, **free, **settings})))
+        port = self._stack.enter_context(reserved_port())
+        return self._stack.enter_context(Sandbox(SandboxConfig(**{"port": port, "seed": 1, **free, **settings})))
 
     def manager(self, server: Server, **sections: Any) -> ObservedManager:
         """A manager of its own, configured for tests but for the given fields of its sections."""

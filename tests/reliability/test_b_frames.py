@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from tests.independent import serving
 from tests.reliability.loss import Loss, Violation
 from tests.reliability.payloads import BTC, ticker, trade
 from tests.reliability.rig import Rig, Subject, wait_until
@@ -215,14 +216,8 @@ def compressing_exchange(count: int, **agreed: Any) -> Iterator[str]:
             pass
 
     factory = ServerPerMessageDeflateFactory(**agreed)
-    with serve(handler, "127.0.0.1", 0, extensions=[factory], compression=None) as server:
-        thread = threading.Thread(target=server.serve_forever, name="websockets-server")
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler, extensions=[factory], compression=None) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("takes_over", [True, False])

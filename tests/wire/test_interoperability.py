@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +10,9 @@ from typing import Any
 
 import pytest
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from tests.independent import serving
 from upbit_ws.exceptions import ConnectionLostError
 from upbit_ws.testing import CertificateAuthority
 from upbit_ws.wire.transport import Transport
@@ -29,17 +28,8 @@ def echo_server(tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[
                 connection.close(4000, "as you wish")
             connection.send(message)
 
-    with serve(echo, "127.0.0.1", 0, ssl=tls, **settings) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"{'wss' if tls else 'ws'}://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-    for end in (server.shutdown_watcher, server.shutdown_notifier):
-        if isinstance(end, int):  # releases that still run on Python 3.10 leave this pipe open
-            os.close(end)
+    with serving(echo, tls, **settings) as port:
+        yield f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
 
 
 MESSAGES = [b"x", b"", "한글".encode() * 5000, b"[1,2,3]" * 20_000, b'{"a":1}']
