@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from enum import Enum, unique
 
-from attrs import define
+from upbit_ws.records import define
 
 __all__ = ["EpochManager", "Standing"]
 

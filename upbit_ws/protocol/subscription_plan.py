@@ -19,8 +19,9 @@ from functools import cached_property
 from typing import Any
 
 import orjson
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
+from upbit_ws.records import define, frozen
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want, WireFormat
 
 __all__ = ["INDICATOR_LIMIT", "Plan", "PlanDiff", "bisect", "merge_wants", "plan_wants"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import field
 
 from upbit_ws.decoded_payload import DecodedPayload
 from upbit_ws.events import MyOrderEvent
 from upbit_ws.protocol.account_slots import is_account
 from upbit_ws.protocol.my_orders import order_of_life
+from upbit_ws.records import define
 from upbit_ws.runtime.recovery import Delivery
 from upbit_ws.shared.locks import make_lock
 

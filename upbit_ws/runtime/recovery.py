@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import field
 
 from upbit_ws.config import RecoveryConfig
 from upbit_ws.events import CandleEvent, TradeEvent
@@ -30,6 +30,7 @@ from upbit_ws.protocol.gap_filling import (
     candles_missed,
 )
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, TradeSlot
+from upbit_ws.records import define, frozen
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.data_pool_manager import DataPoolManager
