@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws import checks
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.records import frozen
 from upbit_ws.secret import Secret
 
 __all__ = ["AuthConfig", "Credentials", "KeyProvider"]

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws import checks
 from upbit_ws.auth_config import AuthConfig, Credentials
 from upbit_ws.backpressure import known_strategy
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.records import frozen
 from upbit_ws.secret import Secret
 from upbit_ws.types import BackpressureStrategy, Endpoint, WireFormat
 

@@ -15,10 +15,11 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from upbit_ws.data_types import DataType, StreamKey, indicator_variant
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.records import frozen
 
 __all__ = [
     "AnnouncementEvent",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.data_types import DataType
+from upbit_ws.records import frozen
 
 __all__ = [
     "CODE",

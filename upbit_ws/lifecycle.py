@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from upbit_ws.data_types import DataType, Endpoint, StreamKey
+from upbit_ws.records import frozen
 
 __all__ = [
     "AuthenticationFailed",

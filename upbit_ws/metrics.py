@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.data_types import Endpoint, StreamKey, TextEnum
+from upbit_ws.records import frozen
 
 __all__ = [
     "ClientStatus",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field
 
 from upbit_ws.data_types import (
     DataType,
@@ -29,6 +29,7 @@ from upbit_ws.metrics import (
     PerformanceMetrics,
     SubscriberStats,
 )
+from upbit_ws.records import frozen
 from upbit_ws.symbols import normalize_symbols
 
 if TYPE_CHECKING:

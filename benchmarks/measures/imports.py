@@ -1,8 +1,14 @@
-"""Import time against the libraries that the SDK cannot do without, and what an import must not load."""
+"""Import time against the libraries that the SDK cannot do without, and what an import must not load.
+
+An installer compiles what it installs; a checkout may not be compiled, and PYTHONDONTWRITEBYTECODE keeps it so. So that
+like is measured with like, everything (the standard library included) is compiled once into a folder of this run, and
+all statements read from there.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,9 +19,11 @@ from benchmarks.load import ROOT
 from benchmarks.runner import Bench, interleaved, middle
 from benchmarks.tables import Table, Target, number
 
+_USE = "upbit_ws, a client made"
 _STATEMENTS = {
     "base": "import attrs, orjson, websocket",
     SDK: "import upbit_ws",
+    _USE: "from upbit_ws import DataType, SimpleWebSocketClient; SimpleWebSocketClient('mine')",
     "upbit-sdk": "import upbit",
     "pyupbit": "import pyupbit",
     "ccxt": "import ccxt.pro",
@@ -37,12 +45,15 @@ print(json.dumps({{"ms": took * 1000, "loaded": loaded, "ssl_contexts": contexts
 
 def measure(bench: Bench, names: Sequence[str]) -> dict[str, Any]:
     """Each statement in processes of its own, in turns, compiled files in place."""
-    able = ["base", *(name for name in _STATEMENTS if name in names and not CLIENTS[name].missing)]
+    able = [name for name in _STATEMENTS if name == "base" or _is_able(SDK if name == _USE else name, names)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(bench.folder / "bytecode")
 
     def one(name: str) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM.format(statement=_STATEMENTS[name])],
             cwd=ROOT,
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
@@ -58,36 +69,37 @@ def measure(bench: Bench, names: Sequence[str]) -> dict[str, Any]:
     return {"rounds": interleaved(quiet, able, one, "import")}
 
 
+def _is_able(client: str, names: Sequence[str]) -> bool:
+    return client in names and not CLIENTS[client].missing
+
+
 def tables(data: dict[str, Any]) -> list[Table]:
     """One row for each statement."""
     rounds = data["rounds"]
-    base = middle(rounds["base"], "ms")
     rows = []
     for name, results in rounds.items():
-        took = middle(results, "ms")
-        more = None if took is None or base is None else took - base
-        rows.append(
-            [
-                f"`{_STATEMENTS[name]}`",
-                number(took),
-                "-" if name == "base" else number(more),
-                number(middle(results, "modules")),
-            ]
-        )
+        took = number(middle(results, "ms"))
+        more = "-" if name == "base" else number(_more(rounds, name))
+        rows.append([f"`{_STATEMENTS[name]}`", took, more, number(middle(results, "modules"))])
     return [Table("Import time", ["statement", "ms", "more than the base, ms", "modules loaded"], rows)]
 
 
 def targets(data: dict[str, Any]) -> list[Target]:
     """How much more than its libraries, and what stays unloaded."""
     rounds = data["rounds"]
-    took, base = middle(rounds.get(SDK, []), "ms"), middle(rounds["base"], "ms")
-    more = None if took is None or base is None else took - base
     loaded = [
         len(result["loaded"]) + result["ssl_contexts"] + result["threads"] - 1
-        for result in rounds.get(SDK, [])
+        for result in (*rounds.get(SDK, []), *rounds.get(_USE, []))
         if "loaded" in result
     ]
+    libraries = "more than attrs, orjson, websocket"
     return [
-        Target("import upbit_ws, more than attrs, orjson, websocket", more, 80, unit=" ms"),
-        Target("jwt, requests, ssl contexts and threads after the import", max(loaded) if loaded else None, 0),
+        Target(f"import upbit_ws, {libraries}", _more(rounds, SDK), 80, unit=" ms"),
+        Target(f"import upbit_ws and make a client, {libraries}", _more(rounds, _USE), 80, unit=" ms"),
+        Target("jwt, requests, ssl contexts and threads after both", max(loaded) if loaded else None, 0),
     ]
+
+
+def _more(rounds: dict[str, Any], name: str) -> float | None:
+    took, base = middle(rounds.get(name, []), "ms"), middle(rounds["base"], "ms")
+    return None if took is None or base is None else took - base

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from upbit_ws.cli.rows import Row
+from upbit_ws.records import frozen
 
 __all__ = ["KOREAN", "WESTERN", "Column", "Palette", "columns_of", "market_table"]
 

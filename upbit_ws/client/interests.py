@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from upbit_ws.client.account_options import INDICATOR_TYPES
 from upbit_ws.config import DataPoolConfig
 from upbit_ws.exceptions import InvalidArgumentError, NotSubscribedError
+from upbit_ws.records import frozen
 from upbit_ws.symbols import is_pattern, normalize_symbols
 from upbit_ws.types import ORDERBOOK_UNITS, DataType, Retention, StreamKey, Want, freeze_options
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
-
 from upbit_ws.client.push import PushSide
+from upbit_ws.records import frozen
 from upbit_ws.runtime.connections import Connections
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.metrics import PerformanceMeter, Totals

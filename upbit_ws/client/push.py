@@ -14,7 +14,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import field
 
 from upbit_ws.backpressure import Consequence, backlog_for
 from upbit_ws.client.subscription_options import CallbackOptions, keys_of, parts_of, wants_of
@@ -25,6 +25,7 @@ from upbit_ws.metrics import DataDistributionStats
 from upbit_ws.protocol.delivery import Delivery, Snapshot, announced, delivery_of
 from upbit_ws.protocol.key_refusal import rejection_as_told
 from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.records import define, frozen
 from upbit_ws.runtime.callback_workers import CallbackWorkers, StuckReport
 from upbit_ws.shared.fanout_hub import FanoutHub
 from upbit_ws.shared.locks import make_lock

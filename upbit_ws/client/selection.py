@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from upbit_ws.client.interests import ALL, Interests
 from upbit_ws.client.pulling import check_code
 from upbit_ws.exceptions import NotSubscribedError
 from upbit_ws.protocol.slots import Slot
+from upbit_ws.records import frozen
 from upbit_ws.symbols import is_pattern, normalize_symbols
 from upbit_ws.types import DataType, StreamKey
 

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, cast
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.backpressure import known_strategy
 from upbit_ws.client.account_options import announcement_options, check_indicator_symbols
 from upbit_ws.config import BackpressureConfig
 from upbit_ws.exceptions import InvalidArgumentError
 from upbit_ws.protocol.indicator_rules import indicator_variants
+from upbit_ws.records import frozen
 from upbit_ws.shared.subscriber import ErrorHandler, Parts
 from upbit_ws.types import (
     BackpressureStrategy,

@@ -12,10 +12,11 @@ from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from upbit_ws.events import MyAsset, MyOrderEvent
 from upbit_ws.exceptions import PayloadError
+from upbit_ws.records import frozen
 from upbit_ws.types import StreamType
 
 __all__ = ["OrderRow", "asset_of", "missed_events"]

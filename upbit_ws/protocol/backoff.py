@@ -15,10 +15,9 @@ from collections.abc import Hashable, Mapping
 from enum import Enum, unique
 from types import MappingProxyType
 
-from attrs import frozen
-
 from upbit_ws.config import ReconnectionConfig
 from upbit_ws.protocol.rate_limit import block_seconds
+from upbit_ws.records import frozen
 
 __all__ = [
     "CLOSE_POLICIES",

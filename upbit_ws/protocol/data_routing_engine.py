@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import field
 
+from upbit_ws.records import frozen
 from upbit_ws.types import DataType, StreamKey
 
 __all__ = ["DataRoutingEngine"]

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 
-from attrs import frozen
-
 from upbit_ws.exceptions import HandshakeError
+from upbit_ws.records import frozen
 
 __all__ = [
     "DeflateParameters",

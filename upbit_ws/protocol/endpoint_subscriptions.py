@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
-
 from upbit_ws.exceptions import RequestRejectedError
 from upbit_ws.protocol.isolation import Isolation, is_blameable
 from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.protocol.subscription_plan import Plan, plan_wants
+from upbit_ws.records import frozen
 from upbit_ws.types import StreamKey, Want
 
 __all__ = ["ACCEPTED_AFTER", "EndpointSubscriptions", "Rejection"]

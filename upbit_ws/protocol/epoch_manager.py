@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from enum import Enum, unique
 from typing import Final
 
-from attrs import define
+from upbit_ws.records import define
 
 __all__ = ["EpochManager", "Standing"]
 

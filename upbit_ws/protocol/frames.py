@@ -19,11 +19,10 @@ import codecs
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
 from upbit_ws._extension import speedups
 from upbit_ws.exceptions import WebSocketProtocolError
 from upbit_ws.protocol.deflate import DeflateParameters, InflateError, InflateLimitError, Inflater
+from upbit_ws.records import frozen
 
 __all__ = ["CloseCode", "CloseFrame", "FrameLimits", "FrameReader", "Opcode"]
 

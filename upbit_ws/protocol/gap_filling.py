@@ -15,8 +15,8 @@ from enum import Enum
 from typing import Any, Final
 
 import orjson
-from attrs import frozen
 
+from upbit_ws.records import frozen
 from upbit_ws.types import DataType, StreamKey, StreamType
 
 __all__ = ["Gap", "GapState", "RecoveredRow", "TradePages", "candle_rows", "candles_missed", "trade_row"]

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from datetime import timezone
-from email.utils import parsedate_to_datetime
 
 import orjson
-from attrs import frozen
 
 from upbit_ws.exceptions import HandshakeError
 from upbit_ws.protocol.redaction import escape_text, mask_secrets
+from upbit_ws.records import frozen
 
 __all__ = ["HandshakeLimits", "HttpResponse", "ResponseParser", "parse_error_body", "parse_retry_after"]
 
@@ -208,6 +207,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         if re.fullmatch(r"[+-]?[0-9]{1,300}(?:\.[0-9]*)?", text):
             seconds = float(text)
         else:
+            from email.utils import parsedate_to_datetime  # only for a date, which is rare: it is slow to load
+
             moment = parsedate_to_datetime(text)
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() - now
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -10,9 +10,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
-from attrs import frozen
-
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.records import frozen
 from upbit_ws.types import DataType, indicator_variant
 
 __all__ = ["INDICATORS", "TIMEFRAMES", "IndicatorRule", "indicator_variants"]

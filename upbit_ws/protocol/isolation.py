@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from upbit_ws.protocol.subscription_plan import Plan, bisect
+from upbit_ws.records import frozen
 from upbit_ws.types import StreamKey
 
 __all__ = ["Isolation", "is_blameable"]

@@ -20,10 +20,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from attrs import frozen
 
 from upbit_ws.config import Credentials
 from upbit_ws.exceptions import AuthenticationError, InvalidArgumentError
+from upbit_ws.records import frozen
 from upbit_ws.secret import Secret
 
 if TYPE_CHECKING:

@@ -29,10 +29,9 @@ from collections import deque
 from enum import Enum, unique
 from typing import NamedTuple
 
-from attrs import frozen
-
 from upbit_ws.config import ConnectionConfig
 from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.records import frozen
 
 __all__ = ["Action", "Liveness", "Reconnect", "ReconnectReason", "Resubscribe", "SendPing"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from attrs import frozen
+from upbit_ws.records import frozen
 
 __all__ = ["MissingFills"]
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from attrs import define
-
 from upbit_ws.events import MyAsset, MyAssetEvent
+from upbit_ws.records import define
 from upbit_ws.types import StreamType
 
 __all__ = ["MyAssets"]

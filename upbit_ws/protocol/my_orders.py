@@ -22,9 +22,10 @@ from collections.abc import Collection, Hashable
 from decimal import Decimal
 from typing import Final
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from upbit_ws.events import MyOrderEvent
+from upbit_ws.records import define
 
 __all__ = ["FINISHED_STATES", "MyOrders", "order_of_life"]
 

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from attrs import frozen
+from upbit_ws.records import frozen
 
 __all__ = [
     "GROUPS",

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from attrs import define
+from upbit_ws.records import define
 
 __all__ = ["Refills"]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from attrs import frozen
 
 from upbit_ws.exceptions import InvalidArgumentError, PayloadError
+from upbit_ws.records import frozen
 from upbit_ws.types import DataType, StreamKey, WireFormat, indicator_variant
 
 __all__ = ["SubscriptionList", "list_subscriptions_request", "parse_subscription_list"]

@@ -18,9 +18,10 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any
 
 import orjson
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from upbit_ws.protocol.remembered import remembered
+from upbit_ws.records import define, frozen
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want, WireFormat
 
 __all__ = ["INDICATOR_LIMIT", "Plan", "PlanDiff", "bisect", "covers", "merge_wants", "plan_wants"]

@@ -23,10 +23,11 @@ from itertools import count
 from queue import SimpleQueue
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import field
 
 from upbit_ws.config import BackpressureConfig
 from upbit_ws.exceptions import PayloadError
+from upbit_ws.records import define, frozen
 from upbit_ws.runtime.monitors import Monitor
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.shared.error_log import ErrorLog

@@ -6,14 +6,13 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from attrs import frozen
-
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import AuthenticationError
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.frames import FrameLimits
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
+from upbit_ws.records import frozen
 from upbit_ws.runtime.native_websocket_client import NativeWebSocketClient
 from upbit_ws.runtime.resolver import make_resolver
 from upbit_ws.runtime.session import ConnectionParts

@@ -15,8 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from attrs import frozen
-
 from upbit_ws.config import RecoveryConfig
 from upbit_ws.events import CandleEvent, TradeEvent
 from upbit_ws.exceptions import ClientClosedError, PayloadError, UpbitWebSocketError
@@ -31,6 +29,7 @@ from upbit_ws.protocol.gap_filling import (
     candles_missed,
 )
 from upbit_ws.protocol.slots import Delivery, Reopened, Slot, TradeSlot
+from upbit_ws.records import frozen
 from upbit_ws.runtime.recovery_hold import RecoveryHold, Segment
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.runtime.threads import spawn

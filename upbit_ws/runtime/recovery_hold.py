@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from attrs import define, field
+from attrs import field
 
 from upbit_ws.protocol.slots import Delivery, Slot
+from upbit_ws.records import define
 from upbit_ws.shared.locks import make_lock
 
 __all__ = ["RecoveryHold", "Segment"]

@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from attrs import frozen
-
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import ConnectionLostError, PayloadError
 from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SilentCodes, Stale, Subscribed
@@ -22,6 +20,7 @@ from upbit_ws.protocol.redaction import escape_text, mask_secrets
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.records import frozen
 from upbit_ws.runtime.confirmation import Confirmation
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.metrics import ConnectionMeter

@@ -16,8 +16,7 @@ from functools import partial
 from itertools import count
 from typing import Generic, TypeVar
 
-from attrs import frozen
-
+from upbit_ws.records import frozen
 from upbit_ws.shared.locks import make_lock
 
 __all__ = ["ComponentRegistry", "Registration"]

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from attrs import frozen
-
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.account_slots import slot_for
@@ -23,6 +21,7 @@ from upbit_ws.protocol.epoch_manager import EpochManager, Standing
 from upbit_ws.protocol.gap_filling import RecoveredRow
 from upbit_ws.protocol.lanes import Lane, file_batch, lane_for
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed
+from upbit_ws.records import frozen
 from upbit_ws.shared.account_filing import AccountFiling
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.pool_reading import PoolReading

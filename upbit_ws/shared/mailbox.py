@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
-
 from upbit_ws.backpressure import Backlog, Consequence
 from upbit_ws.protocol.delivery import Delivery
+from upbit_ws.records import frozen
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.types import StreamKey
 

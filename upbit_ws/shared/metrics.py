@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from upbit_ws.records import frozen
 from upbit_ws.types import ConnectionMetrics, ConnectionState, Endpoint, PerformanceMetrics
 
 __all__ = ["ConnectionMeter", "Histogram", "PerformanceMeter", "Rate", "Totals", "Traffic"]

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.events import Event, TradeEvent
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.slots import Entry, Slot
+from upbit_ws.records import frozen
 
 __all__ = ["PoolReading", "RejectedPayload"]
 

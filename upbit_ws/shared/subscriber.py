@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.metrics import SubscriberStats
 from upbit_ws.protocol.delivery import Delivery
+from upbit_ws.records import frozen
 from upbit_ws.shared.mailbox import Mailbox, Posted
 from upbit_ws.shared.metrics import Histogram
 from upbit_ws.types import StreamKey

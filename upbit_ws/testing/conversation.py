@@ -9,10 +9,9 @@ import ssl
 import struct
 import threading
 
-from attrs import frozen
-
 from upbit_ws.protocol.frames import Opcode
 from upbit_ws.protocol.handshake import accept_for
+from upbit_ws.records import frozen
 
 __all__ = ["Conversation", "ReceivedFrame", "Request", "server_frame"]
 

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from upbit_ws.records import frozen
 from upbit_ws.testing.proxy_link import Faults, Link
 from upbit_ws.wire.wakeup import Wakeup
 

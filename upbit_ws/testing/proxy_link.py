@@ -9,7 +9,7 @@ import socket
 import time
 from collections import deque
 
-from attrs import frozen
+from upbit_ws.records import frozen
 
 __all__ = ["Faults", "Link"]
 

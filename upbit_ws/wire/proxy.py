@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 from urllib.parse import unquote, urlsplit
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.checks import masked_url
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.records import frozen
 
 __all__ = ["Proxy", "choose_proxy", "parse_proxy"]
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.checks import masked_url
 from upbit_ws.exceptions import RestError
+from upbit_ws.records import frozen
 from upbit_ws.wire.tls import default_context
 
 if TYPE_CHECKING:

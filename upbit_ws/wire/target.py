@@ -6,10 +6,11 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.checks import masked_url
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.records import frozen
 from upbit_ws.wire.proxy import Proxy, choose_proxy
 from upbit_ws.wire.tls import check_context, is_loopback
 from upbit_ws.wire.transport import TransportSettings

@@ -16,12 +16,13 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 
-from attrs import field, frozen
+from attrs import field
 
 from upbit_ws.exceptions import ConnectionLostError, InvalidArgumentError, UpbitWebSocketError
 from upbit_ws.protocol.deflate import DeflateParameters, Deflater
 from upbit_ws.protocol.frames import CloseCode, FrameLimits, FrameReader, Opcode
 from upbit_ws.protocol.redaction import escape_text
+from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.frame_format import client_frame, close_payload
 from upbit_ws.wire.poller import make_poller
