@@ -388,7 +388,7 @@ WHOLE = b'[{"market":"KRW-BTC"}]'
         (b"Transfer-Encoding: chunked\r\n\r\n9\r\n" + WHOLE[:9] + b"\r\n", RestError),
         # Where only the end of the connection ends the reply, only its content tells that it was cut.
         (b"\r\n" + WHOLE[:9], PayloadError),
-        (b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(WHOLE)[:-12], PayloadError),
+        (b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(WHOLE, mtime=0)[:-12], PayloadError),
         (b"Content-Length: 0\r\n\r\n", PayloadError),
     ],
 )
