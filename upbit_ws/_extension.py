@@ -11,7 +11,7 @@ from typing import Any, Final
 
 __all__ = ["speedups"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 def _load() -> Any:

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
+from typing import Final
 
+from upbit_ws._extension import speedups
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["Poller", "SelectPoller", "make_poller"]
+__all__ = ["Poller", "SelectPoller", "make_poller", "read_when_ready"]
+
+#: `read_when_ready(fd, wake_fd, timeout, size)`, see `_speedups.c`; None where there is no extension, and on Windows.
+read_when_ready: Final[Callable[[int, int, float | None, int], bytes | int] | None] = getattr(
+    speedups, "read_when_ready", None
+)
 
 #: Milliseconds that `poll` can count; whoever waits for longer, or for ever, looks again after 24 days.
 _LONGEST = 2**31 - 1

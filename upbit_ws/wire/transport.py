@@ -25,7 +25,7 @@ from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.frame_format import client_frame, close_payload
-from upbit_ws.wire.poller import make_poller
+from upbit_ws.wire.poller import make_poller, read_when_ready
 from upbit_ws.wire.tls import TlsStream, tls_error
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -42,6 +42,8 @@ _FIN_PATIENCE = 0.1
 
 
 _READABLE = (True, False)
+#: Of the answers of `read_when_ready`.
+_WOKEN = 2
 
 
 @frozen
@@ -85,11 +87,14 @@ class Transport:
         self._settings = settings
         self._host = host
         self._poller = make_poller(sock, wakeup)
+        self._fds = sock.fileno(), wakeup.fileno()
         self._reader = FrameReader(settings.limits, upgraded.deflate)
         self._deflater = Deflater(upgraded.deflate) if upgraded.deflate is not None else None
         self._leftover = upgraded.leftover
         #: There may be something to read that `poll` cannot see: the handshake's leftover, records not yet taken apart.
         self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
+        #: What `wait` has read already; empty at the end of the stream.
+        self._early: bytes | None = None
         self._outgoing = bytearray()
         self._deferred_pong: bytes | None = None
         self._is_close_sent = False
@@ -127,6 +132,7 @@ class Transport:
         """Another thread owns the transport from now on, and this wakes it."""
         self._wakeup = wakeup
         self._poller = make_poller(self._sock, wakeup)
+        self._fds = self._sock.fileno(), wakeup.fileno()
 
     def wait(self, timeout: float | None) -> tuple[bool, bool]:
         """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
@@ -135,8 +141,12 @@ class Transport:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
             Neither, and early, where something was sent.
         """
+        if self._early is not None:
+            return _READABLE
         if self._has_unseen or self._failure is not None or self._write_failure is not None:
             timeout = 0.0
+        elif read_when_ready is not None and not self._outgoing:
+            return self._read_early(read_when_ready, timeout)
         readable, writable, woken = self._poller.wait(timeout, bool(self._outgoing) and self._write_failure is None)
         if readable and not woken and not writable:
             return _READABLE
@@ -145,6 +155,22 @@ class Transport:
         if writable:
             self.flush()
         return readable or self._has_news, woken
+
+    def _read_early(
+        self, read: Callable[[int, int, float | None, int], bytes | int], timeout: float | None
+    ) -> tuple[bool, bool]:
+        """Wait and read in one call, as nearly always nothing is to be sent."""
+        try:
+            found = read(*self._fds, timeout, self._read_size)
+        except OSError as error:
+            self._failure = lost_by(error, self._host)
+            return _READABLE
+        if type(found) is bytes:
+            self._early = found
+            return _READABLE
+        if found >= _WOKEN:  # type: ignore[operator]
+            self._wakeup.clear()
+        return bool(found & 1), found >= _WOKEN  # type: ignore[operator]
 
     @property
     def _has_news(self) -> bool:
@@ -189,15 +215,19 @@ class Transport:
             self._has_unseen = False
             data, self._leftover = self._leftover, b""
             return data
-        try:
-            data = self._recv(self._read_size)
-        except (BlockingIOError, InterruptedError):
-            # Nothing more is here: now a failed write is the end.
-            self._failure = self._failure or self._write_failure
-            return b""
-        except OSError as error:
-            self._failure = self._failure or lost_by(error, self._host)
-            return b""
+        early, self._early = self._early, None
+        if early is not None:
+            data = early
+        else:
+            try:
+                data = self._recv(self._read_size)
+            except (BlockingIOError, InterruptedError):
+                # Nothing more is here: now a failed write is the end.
+                self._failure = self._failure or self._write_failure
+                return b""
+            except OSError as error:
+                self._failure = self._failure or lost_by(error, self._host)
+                return b""
         self.reads += 1
         self.bytes_received += len(data)
         if not data:
@@ -357,8 +387,9 @@ class Transport:
             remaining = deadline - self._clock()
             if remaining <= 0 or self._write_failure is not None:
                 return
-            readable, _, _ = poller.wait(0.0 if self._has_unseen else remaining, self.wants_write)
-            if readable or self._has_unseen:
+            has_unseen = self._has_unseen or self._early is not None
+            readable, _, _ = poller.wait(0.0 if has_unseen else remaining, self.wants_write)
+            if readable or has_unseen:
                 data = self._read() if self._tls is None else self._read_tls(self._tls)
                 self._reader.feed(data)
                 self._reader.pings.clear()
