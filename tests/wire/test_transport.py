@@ -13,6 +13,7 @@ import pytest
 from upbit_ws.exceptions import ConnectionLostError, InvalidArgumentError, WebSocketProtocolError
 from upbit_ws.protocol.frames import FrameLimits, Opcode
 from upbit_ws.testing import CertificateAuthority, Conversation, ScriptedServer, server_frame
+from upbit_ws.wire.poller import read_when_ready
 from upbit_ws.wire.transport import Transport, TransportSettings
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -47,9 +48,55 @@ class Wire:
         return opener(server.url, ssl_context=self._authority.client_context() if self._authority else None, **target)
 
 
-@pytest.fixture(params=["plain", "tls"])
-def wire(request: pytest.FixtureRequest) -> Wire:
-    return Wire(request.getfixturevalue("authority") if request.param == "tls" else None)
+@pytest.fixture(params=["plain", "tls", "plain, two calls", "tls, two calls"])
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Plain or TLS; waiting and reading in one call, where the extension is there, and in two."""
+    transport, _, calls = request.param.partition(", ")
+    if calls:
+        monkeypatch.setattr("upbit_ws.wire.transport.read_when_ready", None)
+    elif read_when_ready is None:
+        pytest.skip("needs the extension, and a system with poll")
+    return Wire(request.getfixturevalue("authority") if transport == "tls" else None)
+
+
+def test_bytes_gather_before_they_are_read(wire: Wire, open_transport: Opener) -> None:
+    def script(talk: Conversation) -> None:
+        talk.upgrade()
+        for number in range(40):
+            talk.send(server_frame(b"%0200d" % number))
+            time.sleep(0.005)
+        talk.hold()
+
+    with wire.server(script) as server:
+        transport = wire.open(open_transport, server, settings=TransportSettings(coalesce=0.05))
+        messages: list[bytes] = []
+        deadline = time.monotonic() + 10.0
+        while len(messages) < 40 and time.monotonic() < deadline:
+            if transport.wait(1.0)[0]:
+                messages += transport.receive()
+
+    assert messages == [b"%0200d" % number for number in range(40)]
+    assert transport.reads <= 20
+
+
+def test_a_wake_up_ends_the_gathering(wire: Wire, open_transport: Opener, wakeup: Wakeup) -> None:
+    def script(talk: Conversation) -> None:
+        talk.upgrade()
+        time.sleep(0.2)  # or it would come with the upgrade
+        talk.send(server_frame(b"x"))
+        talk.hold()
+
+    with wire.server(script) as server:
+        transport = wire.open(open_transport, server, settings=TransportSettings(coalesce=30.0))
+        transport.rewire(wakeup)
+        timer = threading.Timer(0.6, wakeup.set)
+        timer.start()
+        started, messages = time.monotonic(), []
+        while not transport.wait(20.0)[1]:
+            messages += transport.receive()
+        assert 0.3 < time.monotonic() - started < 10.0
+        assert messages == []
+        timer.join()
 
 
 def test_messages_arrive_in_order_however_many_a_read_brings(

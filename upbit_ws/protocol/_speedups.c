@@ -21,7 +21,7 @@
 #endif
 
 /* Raised with every change of what Python expects of this module; `_extension.py` has the same number. */
-#define SPEEDUPS_VERSION 2
+#define SPEEDUPS_VERSION 3
 
 #define START_LENGTH 43
 #define HEAD_SCAN_FROM 29
@@ -926,37 +926,50 @@ speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 #ifndef MS_WINDOWS
 
 PyDoc_STRVAR(read_doc,
-"read_when_ready(fd, wake_fd, timeout, size) -> bytes or int\n\n"
+"read_when_ready(fd, wake_fd, timeout, size, pause, is_flowing) -> bytes or int\n\n"
 "Wait at most `timeout` seconds (None: without end) for one of two descriptors. Where only the first one is ready: what one\n"
-"read of it brings, at most `size` bytes, empty at its end. Else a sum: 1 where it is ready, 2 where the other one is.\n\n"
+"read of it brings, at most `size` bytes, empty at its end. Else a sum: 1 where it is ready, 2 where the other one is.\n"
+"Bytes have `pause` seconds to gather before they are read; with `is_flowing` that begins at once.\n\n"
 "Waiting and reading let go of the interpreter once instead of twice. Beside a thread that never waits, each time costs\n"
 "a switch interval.");
+
+/* Seconds as milliseconds for `poll`, rounded up; NaN and what is negative as none. */
+static int
+milliseconds_of(double seconds)
+{
+    double milliseconds = ceil(seconds * 1000.0);
+    return !(milliseconds > 0.0) ? 0 : milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
+}
 
 static PyObject *
 speedups_read_when_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs != 4) {
-        PyErr_SetString(PyExc_TypeError, "read_when_ready(fd, wake_fd, timeout, size)");
+    if (nargs != 6) {
+        PyErr_SetString(PyExc_TypeError, "read_when_ready(fd, wake_fd, timeout, size, pause, is_flowing)");
         return NULL;
     }
     long fd = PyLong_AsLong(args[0]), wake_fd = PyLong_AsLong(args[1]);
-    double milliseconds = args[2] == Py_None ? -1.0 : ceil(PyFloat_AsDouble(args[2]) * 1000.0);
+    int timeout = args[2] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[2]));
     Py_ssize_t size = PyLong_AsSsize_t(args[3]);
+    int pause = milliseconds_of(PyFloat_AsDouble(args[4])), is_flowing = PyObject_IsTrue(args[5]);
     if (PyErr_Occurred()) return NULL;
     if (fd < 0 || fd > INT_MAX || wake_fd > INT_MAX || size < 1) {
         PyErr_SetString(PyExc_ValueError, "the descriptors and the size must be within bounds");
         return NULL;
     }
-    if (args[2] != Py_None && !(milliseconds >= 0.0)) milliseconds = 0.0;
-    if (milliseconds > INT_MAX) milliseconds = INT_MAX;
     PyObject *data = PyBytes_FromStringAndSize(NULL, size);
     if (data == NULL) return NULL;
     char *buffer = PyBytes_AS_STRING(data);
     struct pollfd waiting[2] = {{(int)fd, POLLIN, 0}, {(int)wake_fd, POLLIN, 0}}; /* a negative one is left out */
     Py_ssize_t got = -1;
-    int ready, problem;
+    int ready = 0, problem;
     Py_BEGIN_ALLOW_THREADS
-    ready = poll(waiting, 2, (int)milliseconds);
+    if (!is_flowing) ready = poll(waiting, 2, timeout);
+    if (is_flowing || (ready > 0 && pause && !waiting[1].revents)) {
+        int woken = poll(waiting + 1, 1, pause);
+        ready = woken < 0 ? woken : 1;
+        waiting[0].revents = POLLIN; /* probably, and else the read says so */
+    }
     if (ready > 0 && waiting[0].revents && !waiting[1].revents) got = recv((int)fd, buffer, size, MSG_DONTWAIT);
     problem = errno;
     Py_END_ALLOW_THREADS

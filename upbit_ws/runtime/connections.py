@@ -201,6 +201,7 @@ def _make_target(parts: SharedParts, endpoint: Endpoint) -> DialTarget:
         offers_deflate=connection.compression,
         settings=TransportSettings(
             read_size=connection.read_size,
+            coalesce=connection.read_coalesce,
             limits=FrameLimits(connection.max_frame_size, connection.max_message_size, connection.max_fragments),
         ),
     )

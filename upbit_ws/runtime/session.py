@@ -108,9 +108,6 @@ class Session:
         self._report_silent_at = _NEVER
         self._is_resend_due = False
         self._confirm_at = _NEVER
-        self._coalesce = parts.config.connection.read_coalesce
-        #: With `read_coalesce`: the last read brought something, so the next one probably will.
-        self._is_flowing = False
         self._now = now
         #: When something is to be done at the latest; the first round begins with it.
         self._due = now
@@ -171,25 +168,14 @@ class Session:
             limit = patience
         if limit < 0.0:
             limit = 0.0
-        was_flowing = self._is_flowing
-        if was_flowing:
-            # Bytes come all the time: let them gather without waking for the first one.
-            readable, woken = True, self._wakeup.wait(self._coalesce if self._coalesce < limit else limit)
-        else:
-            readable, woken = transport.wait(limit)
-            if readable and self._coalesce and not woken:
-                woken = self._wakeup.wait(self._coalesce)
+        readable, woken = transport.wait(limit)
         if readable:
             messages = transport.receive()
             now = self._now = clock()
             if messages:
                 self._take(messages, now)
-                if self._coalesce:
-                    self._is_flowing = True
             else:
-                self._is_flowing = False
-                if not was_flowing:
-                    self._liveness.on_bytes(now)
+                self._liveness.on_bytes(now)
             if transport.pongs:
                 self._take_pongs(now)
         else:

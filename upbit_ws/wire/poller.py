@@ -14,12 +14,13 @@ from typing import Final
 from upbit_ws._extension import speedups
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["Poller", "SelectPoller", "make_poller", "read_when_ready"]
+__all__ = ["Poller", "ReadWhenReady", "SelectPoller", "make_poller", "read_when_ready"]
 
-#: `read_when_ready(fd, wake_fd, timeout, size)`, see `_speedups.c`; None where there is no extension, and on Windows.
-read_when_ready: Final[Callable[[int, int, float | None, int], bytes | int] | None] = getattr(
-    speedups, "read_when_ready", None
-)
+#: `(fd, wake_fd, timeout, size, pause, is_flowing)`, see `_speedups.c`.
+ReadWhenReady = Callable[[int, int, "float | None", int, float, bool], "bytes | int"]
+
+#: None where there is no extension, and on Windows.
+read_when_ready: Final[ReadWhenReady | None] = getattr(speedups, "read_when_ready", None)
 
 #: Milliseconds that `poll` can count; whoever waits for longer, or for ever, looks again after 24 days.
 _LONGEST = 2**31 - 1

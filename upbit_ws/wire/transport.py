@@ -25,7 +25,7 @@ from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.frame_format import client_frame, close_payload
-from upbit_ws.wire.poller import make_poller, read_when_ready
+from upbit_ws.wire.poller import ReadWhenReady, make_poller, read_when_ready
 from upbit_ws.wire.tls import TlsStream, tls_error
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -51,6 +51,8 @@ class TransportSettings:
     """Sizes in bytes. `max_outgoing` bounds what waits to be sent; a subscription to all markets is 10 kB."""
 
     read_size: int = 126_976
+    coalesce: float = 0.0
+    """Seconds to let bytes gather before a read."""
     max_outgoing: int = 1 << 20
     limits: FrameLimits = field(factory=FrameLimits)
 
@@ -95,6 +97,9 @@ class Transport:
         self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
         #: What `wait` has read already; empty at the end of the stream.
         self._early: bytes | None = None
+        self._coalesce = settings.coalesce
+        #: With `coalesce`: the last wait ended with bytes, so the next ones are probably on their way.
+        self._is_flowing = False
         self._outgoing = bytearray()
         self._deferred_pong: bytes | None = None
         self._is_close_sent = False
@@ -147,6 +152,8 @@ class Transport:
             timeout = 0.0
         elif read_when_ready is not None and not self._outgoing:
             return self._read_early(read_when_ready, timeout)
+        elif self._coalesce:
+            return self._wait_and_gather(timeout)
         readable, writable, woken = self._poller.wait(timeout, bool(self._outgoing) and self._write_failure is None)
         if readable and not woken and not writable:
             return _READABLE
@@ -156,17 +163,34 @@ class Transport:
             self.flush()
         return readable or self._has_news, woken
 
-    def _read_early(
-        self, read: Callable[[int, int, float | None, int], bytes | int], timeout: float | None
-    ) -> tuple[bool, bool]:
+    def _wait_and_gather(self, timeout: float | None) -> tuple[bool, bool]:
+        """Wait as `wait` does, and let bytes gather before they are read."""
+        if self._is_flowing:
+            # They come all the time: no need to wake for the first one.
+            woken = self._wakeup.wait(self._coalesce)
+            readable = self._poller.wait(0.0, False)[0]
+        else:
+            readable, writable, woken = self._poller.wait(timeout, self.wants_write)
+            if writable:
+                self.flush()
+            if woken:
+                self._wakeup.clear()
+            elif readable:
+                woken = self._wakeup.wait(self._coalesce)
+        self._is_flowing = readable
+        return readable, woken
+
+    def _read_early(self, read: ReadWhenReady, timeout: float | None) -> tuple[bool, bool]:
         """Wait and read in one call, as nearly always nothing is to be sent."""
         try:
-            found = read(*self._fds, timeout, self._read_size)
+            found = read(*self._fds, timeout, self._read_size, self._coalesce, self._is_flowing)
         except OSError as error:
             self._failure = lost_by(error, self._host)
             return _READABLE
+        self._is_flowing = False
         if type(found) is bytes:
             self._early = found
+            self._is_flowing = self._coalesce > 0.0
             return _READABLE
         if found >= _WOKEN:  # type: ignore[operator]
             self._wakeup.clear()
