@@ -440,8 +440,11 @@ def rounds_of_everything() -> list[Callable[[], object]]:
     counter = iter(range(10**9))
 
     def refused(call: Callable[[], object]) -> None:
-        with pytest.raises((TypeError, ValueError, KeyError, IndexError, AttributeError)):
+        try:  # `pytest.raises` keeps more than the call
             call()
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return
+        raise AssertionError("accepted")
 
     def raising(*arguments: object) -> None:
         raise KeyError
@@ -487,8 +490,8 @@ def test_nothing_leaks() -> None:
                 call()
             gc.collect()
             grown = tracemalloc.get_traced_memory()[0] - size
-            # One block per round would be 200 of them; what the test machinery keeps is a few.
-            if sys.getallocatedblocks() - blocks >= 150 or grown >= 200 * 16:
+            # One block in each round would be 200 of them, of 28 bytes or more; what the interpreter keeps is a few.
+            if sys.getallocatedblocks() - blocks >= 150 or grown >= 200 * 24:
                 leaking.append((number, grown, sys.getallocatedblocks() - blocks))
         finally:
             tracemalloc.stop()
