@@ -22,7 +22,7 @@ def _load() -> Any:
     except ImportError:
         return None
     # Sources may run beside an older installation.
-    return _upbit_ws_speedups if _upbit_ws_speedups.VERSION == _VERSION else None
+    return _upbit_ws_speedups if getattr(_upbit_ws_speedups, "VERSION", None) == _VERSION else None
 
 
 #: The extension module, or None.

@@ -121,6 +121,10 @@ ring_item(Ring *self, Py_ssize_t index)
 static PyObject *
 ring_append_method(Ring *self, PyObject *entry)
 {
+    if (self->maxlen == 0) { /* made by `__new__` alone */
+        PyErr_SetString(PyExc_ValueError, "this Ring has no maxlen yet");
+        return NULL;
+    }
     if (ring_append(self, entry)) return NULL;
     Py_RETURN_NONE;
 }
@@ -187,8 +191,10 @@ typedef struct {
     int64_t *ids;
     Py_ssize_t size, count, next, allocated;
     int64_t largest;
-    PyObject *beside;        /* a set of ids as bytes that are remembered beside them, or NULL */
-    Py_ssize_t beside_left;  /* how many more ids are to come until those are older than all others */
+    /* Sets of ids, as bytes, that are remembered beside them, or NULL. After `size` ids in line the younger one takes
+     * the place of the older one, so each is remembered until at least that many others came. */
+    PyObject *beside, *beside_older;
+    Py_ssize_t since;  /* how many came in line since it last did */
 } IdWindow;
 
 /* -1 where it is no number of 1 to 18 digits without a leading zero. */
@@ -211,7 +217,20 @@ window_knows(IdWindow *self, int64_t id, PyObject *identity)
     if (id >= 0)
         for (Py_ssize_t i = 0; i < self->count; i++)
             if (self->ids[i] == id) return 1;
-    return self->beside == NULL ? 0 : PySet_Contains(self->beside, identity);
+    int known = self->beside == NULL ? 0 : PySet_Contains(self->beside, identity);
+    return known || self->beside_older == NULL ? known : PySet_Contains(self->beside_older, identity);
+}
+
+/* Another id came in line. */
+static void
+window_count(IdWindow *self)
+{
+    if (++self->since < self->size) return;
+    self->since = 0;
+    PyObject *oldest = self->beside_older;
+    self->beside_older = self->beside;
+    self->beside = NULL;
+    Py_XDECREF(oldest);
 }
 
 static int
@@ -231,7 +250,7 @@ window_push(IdWindow *self, int64_t id)
     self->ids[self->next] = id;
     if (self->count < self->size) self->count++;
     if (++self->next == self->size) self->next = 0;
-    if (self->beside != NULL && --self->beside_left <= 0) Py_CLEAR(self->beside);
+    window_count(self);
     return 0;
 }
 
@@ -239,16 +258,19 @@ static int
 window_put_beside(IdWindow *self, PyObject *identity)
 {
     if (self->beside == NULL && (self->beside = PySet_New(NULL)) == NULL) return -1;
-    self->beside_left = self->size;
     return PySet_Add(self->beside, identity);
 }
 
-/* True where the id is new; it is remembered. Ids that are no numbers never push out others. */
+/* True where the id is new; it is remembered. Ids that are no numbers never push out those that are. */
 static PyObject *
 window_admit_as(IdWindow *self, PyObject *identity, int in_line)
 {
-    if (!PyBytes_Check(identity)) {
+    if (!PyBytes_CheckExact(identity)) { /* the hash of a subclass could be anything, and change this window meanwhile */
         PyErr_SetString(PyExc_TypeError, "an id is bytes");
+        return NULL;
+    }
+    if (self->size == 0) { /* made by `__new__` alone */
+        PyErr_SetString(PyExc_ValueError, "this IdWindow has no size yet");
         return NULL;
     }
     int64_t id = parse_id(PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity));
@@ -256,6 +278,7 @@ window_admit_as(IdWindow *self, PyObject *identity, int in_line)
     if (known == 0) {
         if (id > self->largest) self->largest = id;
         if (in_line && id >= 0 ? window_push(self, id) : window_put_beside(self, identity)) known = -1;
+        else if (in_line && id < 0) window_count(self);
     }
     return known < 0 ? NULL : PyBool_FromLong(!known);
 }
@@ -275,22 +298,23 @@ window_admit_beside(IdWindow *self, PyObject *identity)
 static int
 window_contains(IdWindow *self, PyObject *identity)
 {
-    if (!PyBytes_Check(identity)) return 0;
+    if (!PyBytes_CheckExact(identity)) return 0;
     return window_knows(self, parse_id(PyBytes_AS_STRING(identity), PyBytes_GET_SIZE(identity)), identity);
 }
 
 static Py_ssize_t
 window_length(IdWindow *self)
 {
-    return self->count + (self->beside == NULL ? 0 : PySet_GET_SIZE(self->beside));
+    Py_ssize_t beside = self->beside == NULL ? 0 : PySet_GET_SIZE(self->beside);
+    return self->count + beside + (self->beside_older == NULL ? 0 : PySet_GET_SIZE(self->beside_older));
 }
 
 static PyObject *
 window_resize(IdWindow *self, PyObject *argument)
 {
     Py_ssize_t size = PyLong_AsSsize_t(argument);
-    if (size < 1) {
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be at least 1");
+    if (size < 1 || self->size == 0) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be at least 1, and be there already");
         return NULL;
     }
     Py_ssize_t kept = self->count < size ? self->count : size;
@@ -329,6 +353,7 @@ window_dealloc(IdWindow *self)
 {
     PyMem_Free(self->ids);
     Py_XDECREF(self->beside);
+    Py_XDECREF(self->beside_older);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -466,6 +491,7 @@ typedef struct {
 static const char *
 find_last(const char *start, const char *end, const char *what, Py_ssize_t length)
 {
+    if (end - start < length) return NULL;
     for (const char *at = end - length; at >= start; at--)
         if (*at == *what && memcmp(at, what, length) == 0) return at;
     return NULL;
@@ -474,20 +500,13 @@ find_last(const char *start, const char *end, const char *what, Py_ssize_t lengt
 static const char *
 find_first(const char *start, const char *end, const char *what, Py_ssize_t length, Py_ssize_t rare)
 {
+    if (end - start < length) return NULL;
     const char *at = start + rare, *stop = end - length + rare + 1;
     while (at < stop && (at = memchr(at, what[rare], stop - at)) != NULL) {
         if (memcmp(at - rare, what, length) == 0) return at - rare;
         at++;
     }
     return NULL;
-}
-
-static void
-replace(PyObject **field, PyObject *value)
-{
-    PyObject *before = *field;
-    *field = Py_NewRef(value);
-    Py_XDECREF(before);
 }
 
 /* Whether the digits at `at` sort before those of the slot, as bytes do. */
@@ -502,14 +521,14 @@ is_before(const char *at, Py_ssize_t length, const SlotCore *slot)
 static int
 check_slot(const SlotCore *slot)
 {
-    if (slot->current && slot->history && Py_IS_TYPE(slot->history, &RingType) && ((Ring *)slot->history)->maxlen
-        && slot->ids && (slot->ids == Py_None || Py_IS_TYPE(slot->ids, &IdWindowType)))
+    if (slot && slot->current && slot->history && Py_IS_TYPE(slot->history, &RingType) && ((Ring *)slot->history)->maxlen
+        && slot->ids && (slot->ids == Py_None || (Py_IS_TYPE(slot->ids, &IdWindowType) && ((IdWindow *)slot->ids)->size)))
         return 0;
     PyErr_SetString(PyExc_TypeError, "a slot's fields are not what they should be");
     return -1;
 }
 
-/* The usual case: the entry becomes the newest one. */
+/* The usual case: the entry becomes the newest one. What is let go of may run code, so that comes last. */
 static int
 advance(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits)
 {
@@ -518,8 +537,9 @@ advance(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits)
     PyObject *before = slot->current;
     slot->current = Py_NewRef(entry);
     slot->revision++;
+    int failed = ring_append((Ring *)slot->history, entry);
     Py_DECREF(before);
-    return ring_append((Ring *)slot->history, entry) ? FAILED : TAKEN;
+    return failed ? FAILED : TAKEN;
 }
 
 /* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
@@ -569,7 +589,7 @@ new_entry(PyObject *payload, PyObject *stamp)
 {
     PyObject *entry = PyTuple_Pack(2, payload, stamp);
     /* Bytes, a time and a number form no cycle. The collector would find that out later, at the cost of a look at each. */
-    if (entry != NULL) PyObject_GC_UnTrack(entry);
+    if (entry != NULL && PyBytes_CheckExact(payload)) PyObject_GC_UnTrack(entry);
     return entry;
 }
 
@@ -583,7 +603,7 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
     const char *end = data + size, *at, *id = NULL;
     Py_ssize_t id_length = 0;
     SlotCore *slot = lane->slot;
-    if (slot == NULL || check_slot(slot)) return FAILED;
+    if (check_slot(slot)) return FAILED;
     if (lane->kind == ORDERBOOK) {
         int is_ours = 0;
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lane->tails) && !is_ours; i++) {
@@ -627,7 +647,9 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
 static int
 stamp_epoch(PyObject *stamp, Py_ssize_t *epoch)
 {
-    if (!PyTuple_CheckExact(stamp) || PyTuple_GET_SIZE(stamp) != 2) {
+    PyObject *time = PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2 ? PyTuple_GET_ITEM(stamp, 0) : NULL;
+    if (time == NULL || !(PyFloat_CheckExact(time) || PyLong_CheckExact(time))
+        || !PyLong_CheckExact(PyTuple_GET_ITEM(stamp, 1))) {
         PyErr_SetString(PyExc_TypeError, "a stamp is a tuple of a time and an epoch");
         return -1;
     }
@@ -673,14 +695,24 @@ lane_init(Lane *self, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_ValueError, "position must not be negative and marker not empty");
         return -1;
     }
-    self->kind = strcmp(kind, "ticker") == 0 ? TICKER : strcmp(kind, "trade") == 0 ? TRADE : ORDERBOOK;
+    if (self->slot != NULL) { /* what files by this lane counts on its slot to stay */
+        PyErr_SetString(PyExc_ValueError, "a lane is set once");
+        return -1;
+    }
+    if (strcmp(kind, "ticker") == 0) self->kind = TICKER;
+    else if (strcmp(kind, "orderbook") == 0) self->kind = ORDERBOOK;
+    else if (strcmp(kind, "trade") == 0) self->kind = TRADE;
+    else {
+        PyErr_SetString(PyExc_ValueError, "kind must be ticker, orderbook or trade");
+        return -1;
+    }
     self->position = position;
     /* In `"sequential_id":` the q stands nowhere else in a trade; of other markers any letter does. */
     const char *q = memchr(PyBytes_AS_STRING(marker), 'q', PyBytes_GET_SIZE(marker));
     self->rare = q == NULL ? 0 : q - PyBytes_AS_STRING(marker);
-    replace((PyObject **)&self->slot, slot);
-    replace(&self->marker, marker);
-    replace(&self->tails, tails);
+    self->slot = (SlotCore *)Py_NewRef(slot);
+    self->marker = Py_NewRef(marker);
+    self->tails = Py_NewRef(tails);
     return 0;
 }
 
@@ -858,7 +890,8 @@ fetch_ahead(PyObject *const *lanes, int count)
 
 /* Finds the lanes of at most WINDOW messages, up to one that has none. How many; -1 with an exception. */
 static int
-find_lanes(PyObject *messages, Py_ssize_t position, PyObject *by_start, PyObject *by_head, PyObject **lanes)
+find_lanes(PyObject *messages, Py_ssize_t position, PyObject *by_start, PyObject *by_head, PyObject **found,
+           PyObject **lanes)
 {
     int count = 0;
     for (; count < WINDOW && position + count < PyList_GET_SIZE(messages); count++) {
@@ -867,12 +900,18 @@ find_lanes(PyObject *messages, Py_ssize_t position, PyObject *by_start, PyObject
             PyErr_SetString(PyExc_TypeError, "messages must be bytes");
             break;
         }
-        PyObject *lane = lane_of(message, by_start, by_head);
-        if (lane == NULL) break;
-        lanes[count] = Py_NewRef(lane);
+        found[count] = Py_NewRef(message);
+        lanes[count] = Py_XNewRef(lane_of(message, by_start, by_head));
+        if (lanes[count] == NULL) {
+            Py_DECREF(message);
+            break;
+        }
     }
     if (!PyErr_Occurred()) return count;
-    while (count > 0) Py_DECREF(lanes[--count]);
+    while (count-- > 0) {
+        Py_DECREF(found[count]);
+        Py_DECREF(lanes[count]);
+    }
     return -1;
 }
 
@@ -888,36 +927,32 @@ speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "file(list, int, dict, dict, stamp, attend, result)");
         return NULL;
     }
-    PyObject *messages = args[0], *stamp = args[4], *lanes[WINDOW];
+    PyObject *messages = args[0], *stamp = args[4], *found[WINDOW], *lanes[WINDOW];
     Py_ssize_t epoch, position = PyLong_AsSsize_t(args[1]);
     if (position < 0) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "position must not be negative");
         return NULL;
     }
     if (stamp_epoch(stamp, &epoch)) return NULL;
-    int count, result = TAKEN;
+    if (position > PyList_GET_SIZE(messages)) position = PyList_GET_SIZE(messages);
+    int count, is_changed, result = TAKEN;
     do {
-        count = find_lanes(messages, position, args[2], args[3], lanes);
+        is_changed = 0;
+        count = find_lanes(messages, position, args[2], args[3], found, lanes);
         if (count < 0) return NULL;
         if (count > 1) fetch_ahead(lanes, count);
         for (int i = 0; i < count; i++) {
-            if (result >= REFUSED) {
-                /* What is called may shorten the list. */
-                PyObject *message = PyList_GetItem(messages, position);
-                if (message == NULL) {
-                    result = FAILED;
-                }
-                else {
-                    Py_INCREF(message);
-                    result = file_one(lanes[i], message, stamp, epoch, args[5], args[6]);
-                    Py_DECREF(message);
-                    if (result >= REFUSED) position++;
-                }
+            /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */
+            if (position >= PyList_GET_SIZE(messages) || PyList_GET_ITEM(messages, position) != found[i]) is_changed = 1;
+            if (result >= REFUSED && !is_changed) {
+                result = file_one(lanes[i], found[i], stamp, epoch, args[5], args[6]);
+                if (result >= REFUSED) position++;
             }
+            Py_DECREF(found[i]);
             Py_DECREF(lanes[i]);
         }
         if (result == FAILED) return NULL;
-    } while (count == WINDOW && result >= REFUSED);
+    } while ((count == WINDOW || is_changed) && result >= REFUSED);
     return PyLong_FromSsize_t(position);
 }
 
@@ -1010,7 +1045,9 @@ PyInit__upbit_ws_speedups(void)
     str_take_identified = PyUnicode_InternFromString("take_identified");
     str_file = PyUnicode_InternFromString("file");
     if (!str_take || !str_take_identified || !str_file) return NULL;
-    if (PyType_Ready(&RingType) < 0 || PyType_Ready(&IdWindowType) < 0 || PyType_Ready(&SlotCoreType) < 0 || PyType_Ready(&LaneType) < 0) return NULL;
+    if (PyType_Ready(&RingType) < 0 || PyType_Ready(&IdWindowType) < 0 || PyType_Ready(&SlotCoreType) < 0
+        || PyType_Ready(&LaneType) < 0)
+        return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
     if (PyModule_AddIntConstant(module, "VERSION", SPEEDUPS_VERSION) < 0

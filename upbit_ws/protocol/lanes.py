@@ -204,7 +204,8 @@ def _file_batch(
     Args:
         by_start: Lanes by the first `START_LENGTH` bytes of their heads, where those suffice.
         by_head: All lanes by their heads.
-        attend: Called with slot, entry and `result` for each payload taken by a slot that is attended.
+        attend: Called with slot, entry and `result` for each payload taken by a slot that is attended. It must leave
+            the messages and the tables as they are (in C, lanes are looked up some messages ahead).
     """
     lane_of_start, lane_of = by_start.get, by_head.get
     for place in range(position, len(messages)):

@@ -58,15 +58,18 @@ class _SlotCore:
 class _IdWindow:
     """The last `size` ids that came, and up to as many before them.
 
-    Two generations instead of an ordered set: forgetting costs nothing per id.
+    Two generations instead of an ordered set: forgetting costs nothing per id. What is admitted beside them is kept
+    apart, so that however many these are, they end no generation.
     """
 
-    __slots__ = ("_largest", "_older", "_recent", "_size")
+    __slots__ = ("_beside", "_beside_older", "_largest", "_older", "_recent", "_size")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._recent: set[bytes] = set()
         self._older: set[bytes] = set()
+        self._beside: set[bytes] = set()
+        self._beside_older: set[bytes] = set()
         self._largest = b""
 
     def admit(self, identity: bytes) -> bool:
@@ -82,6 +85,7 @@ class _IdWindow:
         self._recent.add(identity)
         if len(self._recent) >= self._size:
             self._older, self._recent = self._recent, set()
+            self._beside_older, self._beside = self._beside, set()
         return True
 
     def admit_beside(self, identity: bytes) -> bool:
@@ -90,28 +94,30 @@ class _IdWindow:
             return False
         if (len(identity), identity) > (len(self._largest), self._largest):
             self._largest = identity
-        self._recent.add(identity)
+        self._beside.add(identity)
         return True
 
     def __contains__(self, identity: bytes) -> bool:
-        return identity in self._recent or identity in self._older
+        if identity in self._recent or identity in self._older:
+            return True
+        return identity in self._beside or identity in self._beside_older
 
     def __len__(self) -> int:
-        return len(self._recent) + len(self._older)
+        return len(self._recent) + len(self._older) + len(self._beside) + len(self._beside_older)
 
     def resize(self, size: int) -> None:
         """Remember this many ids from now on."""
         self._size = size
 
 
-if TYPE_CHECKING or speedups is None:
+if TYPE_CHECKING:
     SlotCore = _SlotCore
     IdWindow = _IdWindow
     Ring = deque
 else:
-    SlotCore = speedups.SlotCore
-    IdWindow = speedups.IdWindow
-    Ring = speedups.Ring
+    SlotCore = _SlotCore if speedups is None else speedups.SlotCore
+    IdWindow = _IdWindow if speedups is None else speedups.IdWindow
+    Ring = deque if speedups is None else speedups.Ring
 
 
 class Slot(SlotCore):

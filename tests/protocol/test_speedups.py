@@ -1,0 +1,345 @@
+"""The inner loops in C and their Python twins do the same, for whatever comes; and the C side cannot be made to crash."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.protocol.twins import SYMBOLS, python_frames, python_lanes, python_slots, state_of
+from upbit_ws._extension import speedups
+from upbit_ws.protocol import frames, lanes, slots
+from upbit_ws.protocol.envelope import START_LENGTH, predicted_head, tells_apart
+from upbit_ws.types import DataType, StreamKey
+
+pytestmark = pytest.mark.skipif(
+    speedups is None, reason="the extension is not in use: it was not built, is of another version, or is switched off"
+)
+
+KINDS = [DataType.TICKER, DataType.ORDERBOOK, DataType.TRADE, DataType.CANDLE_1M]
+
+
+def test_the_two_sides_are_two() -> None:
+    assert frames._split is speedups.split
+    assert lanes.file_batch is speedups.file
+    assert issubclass(slots.Slot, speedups.SlotCore)
+    assert isinstance(lane_in(lanes, slots, DataType.TICKER)[0], speedups.Lane)
+    assert python_frames._split is python_frames._split_common
+    assert python_lanes.file_batch is python_lanes._file_batch
+    assert issubclass(python_slots.Slot, python_slots._SlotCore)
+    assert isinstance(lane_in(python_lanes, python_slots, DataType.TICKER)[0], python_lanes._TickerLane)
+
+
+# -- frames --
+
+
+def frame(length: int, fill: int) -> bytes:
+    return b"\x82\x7e" + length.to_bytes(2, "big") + bytes([fill]) * length
+
+
+common_frames = st.builds(frame, st.integers(126, 300) | st.just(65_535), st.integers(0, 255))
+other_frames = st.sampled_from([
+    b"\x82\x05short", b"\x89\x00", b"\x88\x02\x03\xe8", b"\x81\x7e\x00\x7e" + b"t" * 126, b"\x82\x7e\x00\x05", b"\x82\x7e\x00",
+    b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + b"l" * 65_536, b"\x02\x7e\x00\x7e" + b"f" * 126, b"\xc2\x7e\x00\x7e" + b"c" * 126,
+])  # fmt: skip
+streams = st.lists(common_frames | common_frames | other_frames | st.binary(max_size=5), max_size=8).map(b"".join)
+
+
+@given(streams, st.integers(0, 600), st.integers(0, 600))
+def test_split_agrees_on_any_stream(stream: bytes, cut: int, position: int) -> None:
+    stream = stream[: max(len(stream) - cut, 0)]
+    in_c, in_python = [b"before"], [b"before"]
+
+    assert speedups.split(stream, position, in_c) == python_frames._split_common(stream, position, in_python)
+    assert in_c == in_python
+
+
+def test_split_agrees_from_every_position() -> None:
+    stream = frame(126, 7) + frame(200, 0x82) + b"\x89\x00" + frame(130, 1)
+    for position in range(len(stream) + 5):
+        in_c: list[bytes] = []
+        in_python: list[bytes] = []
+        stop = speedups.split(stream, position, in_c)
+        assert stop == python_frames._split_common(stream, position, in_python)
+        assert in_c == in_python
+
+
+# -- ids --
+
+numbers = st.integers(0, 40).map(lambda number: b"%d" % number)
+identities = numbers | numbers | st.sampled_from([
+    b"", b"00", b"007", b"7 ", b"-1", b"x", b"zz", b"99999999999999999", b"999999999999999999", b"1000000000000000000",
+    b"9223372036854775807", b"9223372036854775808", b"99999999999999999999999",
+])  # fmt: skip
+actions = st.tuples(st.sampled_from(["admit", "admit", "admit", "admit_beside"]), identities)
+
+
+@given(st.lists(actions, max_size=100))
+def test_windows_that_have_room_for_all_agree(calls: list[tuple[str, bytes]]) -> None:
+    in_c, in_python = speedups.IdWindow(101), python_slots._IdWindow(101)
+    for name, identity in calls:
+        assert (identity in in_c) == (identity in in_python)
+        assert getattr(in_c, name)(identity) == getattr(in_python, name)(identity)
+        assert identity in in_c
+        assert identity in in_python
+        assert len(in_c) == len(in_python)
+
+
+@pytest.fixture(params=["C", "Python"], name="window_class")
+def _window_class(request: pytest.FixtureRequest) -> Any:
+    return speedups.IdWindow if request.param == "C" else python_slots._IdWindow
+
+
+@pytest.mark.parametrize("make", [speedups and speedups.IdWindow, python_slots._IdWindow])
+@given(st.integers(1, 6), st.lists(actions | st.tuples(st.just("resize"), st.integers(1, 6)), max_size=80))
+def test_a_window_knows_the_last_ids_and_is_bounded(make: Any, size: int, calls: list[tuple[str, Any]]) -> None:
+    window = make(size)
+    admitted: list[bytes] = []
+    guaranteed = largest = size
+    beside: set[bytes] = set()
+    for name, argument in calls:
+        if name == "resize":
+            window.resize(argument)
+            size, largest = argument, max(argument, largest)
+            guaranteed = min(guaranteed, size, len(admitted))  # a larger one first has to fill
+        elif getattr(window, name)(argument):
+            if name == "admit":
+                admitted.append(argument)
+                guaranteed = min(guaranteed + 1, size)
+            else:
+                beside.add(argument)
+        assert all(identity in window for identity in admitted[-guaranteed:] if guaranteed)
+        assert len(window) <= 4 * largest + len(beside)
+
+
+def test_ids_that_came_beside_push_out_no_others(window_class: Any) -> None:
+    window = window_class(8)
+    for number in range(100, 108):
+        window.admit(b"%d" % number)
+    for number in range(50):
+        window.admit_beside(b"%d" % number)
+    window.admit(b"108")
+
+    assert all(b"%d" % number in window for number in [*range(50), *range(101, 109)])
+
+
+def test_ids_that_came_beside_are_forgotten_when_enough_others_came(window_class: Any) -> None:
+    window = window_class(4)
+    for number in range(50):
+        window.admit_beside(b"%d" % number)
+    for number in range(100, 104):
+        window.admit(b"%d" % number)
+    assert b"7" in window
+    for number in range(104, 112):
+        window.admit(b"%d" % number)
+
+    assert b"7" not in window
+    assert len(window) <= 8
+
+
+def test_ids_that_are_no_numbers_do_not_pile_up(window_class: Any) -> None:
+    window = window_class(10)
+    for number in range(1_000):
+        assert window.admit(b"id-%d" % number)
+        assert not window.admit(b"id-%d" % max(number - 9, 0))
+
+    assert len(window) <= 20
+
+
+def test_a_larger_window_keeps_what_it_knew_and_a_smaller_one_the_newest(window_class: Any) -> None:
+    window = window_class(5)
+    for number in range(13):
+        window.admit(b"%d" % number)
+    window.resize(50)
+    assert all(b"%d" % number in window for number in range(8, 13))
+    for number in range(13, 40):
+        window.admit(b"%d" % number)
+    window.resize(3)
+    assert all(b"%d" % number in window for number in range(37, 40))
+    for number in range(40, 60):
+        window.admit(b"%d" % number)
+    assert all(b"%d" % number in window for number in range(57, 60))
+
+
+# -- histories --
+
+
+@given(st.lists(st.integers(), max_size=12), st.integers(1, 20), st.lists(st.integers(), max_size=60))
+def test_a_ring_is_a_bounded_deque(first: list[int], maxlen: int, then: list[int]) -> None:
+    ring, twin = speedups.Ring(first, maxlen), deque(first, maxlen)
+    for entry in then:
+        ring.append(entry)
+        twin.append(entry)
+        assert len(ring) == len(twin)
+    assert list(ring) == list(twin)
+    assert [ring[index] for index in range(-len(ring), len(ring))] == [twin[index] for index in range(-len(twin), len(twin))]
+    for index in (len(twin), -len(twin) - 1, 10**6, -(10**6)):
+        with pytest.raises(IndexError):
+            ring[index]
+    assert list(speedups.Ring(ring, 4)) == list(deque(twin, 4))
+
+
+# -- lanes --
+
+
+def lane_in(lanes: Any, slots: Any, data_type: DataType, *, simple: bool = False, listed: bool = False, symbol: str = "KRW-BTC",
+            limit: int = 5) -> tuple[Any, Any, bytes]:  # fmt: skip
+    """A lane, its slot and its head."""
+    slot = slots.new_slot(StreamKey(data_type, symbol), limit)
+    head = b"[" * listed + predicted_head(data_type, symbol, simple=simple)
+    lane = lanes.lane_for(slot, head)
+    assert lane is not None
+    return lane, slot, head
+
+
+NOW = 1_700_000_000_000
+times = st.integers(-3, 12).map(lambda offset: b"%d" % (NOW + offset)) | st.sampled_from([b"", b"17", b"99999999999999", b"-5"])
+#: From the values to what is sent behind a head; by data type, DEFAULT and SIMPLE.
+BODIES = {
+    (DataType.TICKER, False): b'1.5,"timestamp":%(time)s,"stream_type":"REALTIME"}',
+    (DataType.TICKER, True): b'1.5,"tms":%(time)s,"st":"REALTIME"}',
+    (DataType.ORDERBOOK, False): b'%(time)s,"orderbook_units":[],"stream_type":"REALTIME","level":%(level)s}',
+    (DataType.ORDERBOOK, True): b'%(time)s,"obu":[],"st":"REALTIME","lv":%(level)s}',
+    (DataType.TRADE, False): b'%(time)s,"trade_price":1,"sequential_id":%(id)s,"stream_type":"REALTIME"}',
+    (DataType.TRADE, True): b'%(time)s,"tp":1,"sid":%(id)s,"st":"REALTIME"}',
+    (DataType.CANDLE_1M, False): b'"2026-01-0%(day)s","opening_price":1,"timestamp":%(time)s,"stream_type":"REALTIME"}',
+    (DataType.CANDLE_1M, True): b'"2026-01-0%(day)s","op":1,"tms":%(time)s,"st":"REALTIME"}',
+}
+values = st.fixed_dictionaries({
+    b"time": times, b"id": identities, b"level": st.sampled_from([b"0", b"0", b"10", b"null"]), b"day": st.sampled_from([b"1", b"2", b"3"]),
+})  # fmt: skip
+
+
+def damaged(payload: bytes, damage: str, place: int) -> bytes:
+    cut = place % (len(payload) + 1)
+    match damage:
+        case "cut":
+            return payload[:cut]
+        case "end lost":
+            return payload[cut:]
+        case "byte":
+            return payload[:cut] + b"#" + payload[cut + 1 :]
+        case "twice":
+            return payload[:-1] + payload
+        case "no marker":
+            for name in (b'"timestamp":', b'"tms":', b'"sequential_id":', b'"sid":'):
+                payload = payload.replace(name, name.replace(b"s", b"z"))
+            return payload
+        case "no level":
+            return payload.replace(b',"level":0', b"").replace(b',"lv":0', b"")
+        case "empty":
+            return b""
+        case _:
+            return payload
+
+
+damages = st.sampled_from([*["none"] * 8, "cut", "end lost", "byte", "twice", "no marker", "no level", "empty"])
+messages_of_one = st.lists(
+    st.tuples(values, damages, st.integers(0, 400), st.integers(0, 3), st.booleans()), min_size=1, max_size=40
+)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("simple", [False, True])
+@pytest.mark.parametrize("data_type", KINDS)
+@given(messages_of_one)
+def test_lanes_answer_the_same_and_leave_the_same_slot(data_type: DataType, simple: bool, listed: bool, messages: Any) -> None:
+    in_c, slot_in_c, head = lane_in(lanes, slots, data_type, simple=simple, listed=listed)
+    in_python, slot_in_python, _ = lane_in(python_lanes, python_slots, data_type, simple=simple, listed=listed)
+    for number, (fields, damage, place, epoch, other_spelling) in enumerate(messages):
+        body = BODIES[data_type, simple is not other_spelling if damage == "byte" else simple] % fields
+        payload = damaged(head + body + b"]" * listed, damage, place)
+        stamp = (float(number), epoch)
+
+        assert in_c.file(payload, stamp) == in_python.file(payload, stamp), payload
+        assert state_of(slot_in_c) == state_of(slot_in_python), payload
+
+
+@given(messages_of_one, st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_trades_are_the_same_while_histories_are_resized_and_filled(messages: Any, sizes: list[int]) -> None:
+    in_c, slot_in_c, head = lane_in(lanes, slots, DataType.TRADE)
+    in_python, slot_in_python, _ = lane_in(python_lanes, python_slots, DataType.TRADE)
+    for number, (fields, _, place, epoch, is_recovered) in enumerate(messages):
+        payload = head + BODIES[DataType.TRADE, False] % fields
+        entry = (payload, (float(number), epoch))
+        answers = []
+        for lane, slot in ((in_c, slot_in_c), (in_python, slot_in_python)):
+            slot.resize(sizes[place % len(sizes)])
+            answers.append(
+                slot.take_recovered(entry, fields[b"time"], fields[b"id"]) if is_recovered else lane.file(*entry)
+            )
+        assert answers[0] == answers[1]
+        assert state_of(slot_in_c) == state_of(slot_in_python)
+        assert slot_in_c.knows(fields[b"id"]) == slot_in_python.knows(fields[b"id"])
+
+
+# -- batches --
+
+
+class Market:
+    """Slots and the tables of their lanes, as the pool keeps them."""
+
+    def __init__(self, lanes: Any, slots: Any, file: Any) -> None:
+        self.file = file
+        self.by_start: dict[bytes, Any] = {}
+        self.by_head: dict[bytes, Any] = {}
+        self.slots: list[Any] = []
+        self.attended: list[Any] = []
+        for symbol in SYMBOLS:
+            for data_type in KINDS:
+                slot = slots.new_slot(StreamKey(data_type, symbol), 4)
+                self.slots.append(slot)
+                for simple in (False, True):
+                    head = predicted_head(data_type, symbol, simple=simple)
+                    for whole in (head, b"[" + head):
+                        lane = self.by_head[whole] = lanes.lane_for(slot, whole)
+                        assert lane is not None
+                        if tells_apart(whole, symbol):
+                            self.by_start[whole[:START_LENGTH]] = lane
+
+    def attend(self, slot: Any, entry: Any, result: Any) -> None:
+        self.attended.append((slot.key, entry, result))
+
+    def file_all(self, messages: list[bytes], stamp: Any) -> list[int]:
+        """Where filing stopped, each time."""
+        stops = []
+        position = 0
+        while position < len(messages):
+            position = self.file(messages, position, self.by_start, self.by_head, stamp, self.attend, "result")
+            stops.append(position)
+            position += 1
+        return stops
+
+
+def payload_of(symbol: str, data_type: DataType, simple: bool, listed: bool, fields: Any) -> bytes:
+    return b"[" * listed + predicted_head(data_type, symbol, simple=simple) + BODIES[data_type, simple] % fields + b"]" * listed
+
+
+whole_payloads = st.builds(
+    payload_of, st.sampled_from(SYMBOLS), st.sampled_from(KINDS), st.booleans(), st.sampled_from([False, False, True]), values
+)
+unknown = st.sampled_from([
+    b"", b"{", b'{"error":{"name":"x"}}', b'{"type":"ticker","code":"KRW-NEW","opening_price":1,"timestamp":1}', b"x" * 28, b"x" * 29,
+    b"x" * 28 + b'":', b"x" * 29 + b'":', b"x" * 60 + b'"', b"\x00" * 50,
+])  # fmt: skip
+batches = st.lists(
+    st.lists(whole_payloads | whole_payloads | whole_payloads | unknown, max_size=40).map(lambda few: few * 2) | st.lists(whole_payloads, max_size=80),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+@given(batches, st.sets(st.integers(0, len(SYMBOLS) * len(KINDS) - 1)), st.integers(0, 2))
+def test_whole_batches_are_filed_the_same(batches: list[list[bytes]], attended: set[int], step: int) -> None:
+    in_c = Market(lanes, slots, speedups.file)
+    in_python = Market(python_lanes, python_slots, python_lanes._file_batch)
+    for market in (in_c, in_python):
+        for number in attended:
+            market.slots[number].is_attended = True
+    for number, batch in enumerate(batches):
+        stamp = (float(number), 1 + number * step)
+        assert in_c.file_all(batch, stamp) == in_python.file_all(batch, stamp)
+        assert in_c.attended == in_python.attended
+        assert [state_of(slot) for slot in in_c.slots] == [state_of(slot) for slot in in_python.slots]
