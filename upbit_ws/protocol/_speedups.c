@@ -860,10 +860,14 @@ fetch_ahead(PyObject *const *lanes, int count)
     Ring *rings[WINDOW];
     PyObject *payloads[WINDOW];
     for (int i = 0; i < count; i++)
-        if (Py_IS_TYPE(lanes[i], &LaneType)) PREFETCH(((Lane *)lanes[i])->slot);
+        if (Py_IS_TYPE(lanes[i], &LaneType) && ((Lane *)lanes[i])->slot) {
+            PREFETCH(((Lane *)lanes[i])->slot);
+            PREFETCH((char *)((Lane *)lanes[i])->slot + sizeof(SlotCore) - 1);
+        }
     for (int i = 0; i < count; i++)
         if (Py_IS_TYPE(lanes[i], &LaneType) && ((Lane *)lanes[i])->slot) {
             PREFETCH(((Lane *)lanes[i])->slot->history);
+            PREFETCH(((Lane *)lanes[i])->slot->current);
             PREFETCH(((Lane *)lanes[i])->slot->ids);
         }
     for (int i = 0; i < count; i++)

@@ -25,7 +25,7 @@ from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.frame_format import client_frame, close_payload
-from upbit_ws.wire.poller import ReadWhenReady, make_poller, read_when_ready
+from upbit_ws.wire.poller import make_poller, read_when_ready
 from upbit_ws.wire.tls import TlsStream, tls_error
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -89,7 +89,7 @@ class Transport:
         self._settings = settings
         self._host = host
         self._poller = make_poller(sock, wakeup)
-        self._fds = sock.fileno(), wakeup.fileno()
+        self._fd, self._wake_fd = sock.fileno(), wakeup.fileno()
         self._reader = FrameReader(settings.limits, upgraded.deflate)
         self._deflater = Deflater(upgraded.deflate) if upgraded.deflate is not None else None
         self._leftover = upgraded.leftover
@@ -137,7 +137,7 @@ class Transport:
         """Another thread owns the transport from now on, and this wakes it."""
         self._wakeup = wakeup
         self._poller = make_poller(self._sock, wakeup)
-        self._fds = self._sock.fileno(), wakeup.fileno()
+        self._fd, self._wake_fd = self._sock.fileno(), wakeup.fileno()
 
     def wait(self, timeout: float | None) -> tuple[bool, bool]:
         """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
@@ -151,7 +151,19 @@ class Transport:
         if self._has_unseen or self._failure is not None or self._write_failure is not None:
             timeout = 0.0
         elif read_when_ready is not None and not self._outgoing:
-            return self._read_early(read_when_ready, timeout)
+            # Wait and read in one call, as nearly always nothing is to be sent.
+            try:
+                found = read_when_ready(
+                    self._fd, self._wake_fd, timeout, self._read_size, self._coalesce, self._is_flowing
+                )
+            except OSError as error:
+                self._failure = lost_by(error, self._host)
+                return _READABLE
+            if type(found) is bytes:
+                self._early = found
+                self._is_flowing = self._coalesce > 0.0
+                return _READABLE
+            return self._ready_without_bytes(int(found))
         elif self._coalesce:
             return self._wait_and_gather(timeout)
         readable, writable, woken = self._poller.wait(timeout, bool(self._outgoing) and self._write_failure is None)
@@ -180,21 +192,11 @@ class Transport:
         self._is_flowing = readable
         return readable, woken
 
-    def _read_early(self, read: ReadWhenReady, timeout: float | None) -> tuple[bool, bool]:
-        """Wait and read in one call, as nearly always nothing is to be sent."""
-        try:
-            found = read(*self._fds, timeout, self._read_size, self._coalesce, self._is_flowing)
-        except OSError as error:
-            self._failure = lost_by(error, self._host)
-            return _READABLE
+    def _ready_without_bytes(self, found: int) -> tuple[bool, bool]:
         self._is_flowing = False
-        if type(found) is bytes:
-            self._early = found
-            self._is_flowing = self._coalesce > 0.0
-            return _READABLE
-        if found >= _WOKEN:  # type: ignore[operator]
+        if found >= _WOKEN:
             self._wakeup.clear()
-        return bool(found & 1), found >= _WOKEN  # type: ignore[operator]
+        return bool(found & 1), found >= _WOKEN
 
     @property
     def _has_news(self) -> bool:
