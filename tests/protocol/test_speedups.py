@@ -78,6 +78,14 @@ def test_split_agrees_wherever_the_stream_is_cut() -> None:
         assert stop == (330 + 4 if length == 334 else 130 if length >= 130 else 0)
 
 
+@pytest.mark.parametrize(("length", "is_common"), [(0, False), (125, False), (126, True), (65_535, True)])
+def test_a_length_that_is_not_in_its_shortest_form_is_left_to_the_rules(length: int, is_common: bool) -> None:
+    for split in (speedups.split, python_frames._split_common):
+        messages: list[bytes] = []
+        assert split(frame(length, 1), 0, messages) == (length + 4 if is_common else 0)
+        assert len(messages) == is_common
+
+
 # -- ids --
 
 numbers = st.integers(0, 40).map(lambda number: b"%d" % number)
