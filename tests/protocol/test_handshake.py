@@ -145,6 +145,12 @@ def test_a_proxy_is_asked_for_a_tunnel_with_its_own_password_only() -> None:
     )
 
 
+def test_a_proxy_without_a_password_is_told_none() -> None:
+    assert build_connect_request(host="api.upbit.com", port=443) == (
+        b"CONNECT api.upbit.com:443 HTTP/1.1\r\nHost: api.upbit.com:443\r\n\r\n"
+    )
+
+
 def test_a_key_is_sixteen_bytes_in_base64() -> None:
     key = make_key(bytes(range(16)))
 

@@ -411,3 +411,15 @@ def test_a_history_that_is_all_newer_than_the_fill_is_in_order_again() -> None:
 
     assert payloads(slot) == ["live"] * 5
     assert not slot.is_disordered
+
+
+def test_candles_that_were_fetched_for_a_gap_do_not_count_as_a_clock_set_back() -> None:
+    slot = new_slot(StreamKey(DataType.CANDLE_1M, "KRW-BTC"), 10)
+    slot.take_identified(entry("live"), clock(60), b"2026-01-01T00:05:00")
+    slot.run_of_older = 5
+
+    assert slot.take_recovered(entry("filled"), clock(1), b"2026-01-01T00:04:00")
+    assert not slot.take_recovered(entry("filled"), clock(1), b"2026-01-01T00:04:00")
+    assert slot.run_of_older == 0
+    assert slot.current == entry("live")
+    assert slot.entries() == [entry("filled"), entry("live")]

@@ -67,6 +67,25 @@ def test_split_agrees_from_every_position() -> None:
         assert in_c == in_python
 
 
+def test_split_agrees_wherever_the_stream_is_cut() -> None:
+    stream = frame(126, 7) + frame(200, 0x82)
+    for length in range(len(stream) + 1):
+        in_c: list[bytes] = []
+        in_python: list[bytes] = []
+        stop = speedups.split(stream[:length], 0, in_c)
+        assert stop == python_frames._split_common(stream[:length], 0, in_python)
+        assert in_c == in_python
+        assert stop == (330 + 4 if length == 334 else 130 if length >= 130 else 0)
+
+
+@pytest.mark.parametrize(("length", "is_common"), [(0, False), (125, False), (126, True), (65_535, True)])
+def test_a_length_that_is_not_in_its_shortest_form_is_left_to_the_rules(length: int, is_common: bool) -> None:
+    for split in (speedups.split, python_frames._split_common):
+        messages: list[bytes] = []
+        assert split(frame(length, 1), 0, messages) == (length + 4 if is_common else 0)
+        assert len(messages) == is_common
+
+
 # -- ids --
 
 numbers = st.integers(0, 40).map(lambda number: b"%d" % number)
@@ -274,6 +293,14 @@ def test_trades_are_the_same_while_histories_are_resized_and_filled(messages: An
         assert answers[0] == answers[1]
         assert state_of(slot_in_c) == state_of(slot_in_python)
         assert slot_in_c.knows(fields[b"id"]) == slot_in_python.knows(fields[b"id"])
+
+
+def test_both_sides_have_no_lane_for_streams_of_the_account() -> None:
+    key = StreamKey(DataType.MY_ORDER, "KRW-BTC")
+    head = predicted_head(DataType.MY_ORDER, "KRW-BTC", simple=False)
+
+    assert lanes.lane_for(slots.Slot(key, 3), head) is None
+    assert python_lanes.lane_for(python_slots.Slot(key, 3), head) is None
 
 
 # -- batches --
