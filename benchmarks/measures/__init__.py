@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from benchmarks.measures import cpu, decoding, delay, growth, imports, memory, pulls, system_calls, throughput
+from benchmarks.measures import (
+    callbacks,
+    cpu,
+    decoding,
+    delay,
+    growth,
+    imports,
+    memory,
+    pulls,
+    system_calls,
+    throughput,
+)
 
 MEASURES: dict[str, ModuleType] = {
     "throughput": throughput,
@@ -15,6 +26,7 @@ MEASURES: dict[str, ModuleType] = {
     "syscalls": system_calls,
     "delay": delay,
     "pulls": pulls,
+    "callbacks": callbacks,
     "decoding": decoding,
     "memory": memory,
     "imports": imports,
