@@ -37,6 +37,7 @@ CLIENTS = {
     for client in (
         Client(SDK, "upbit_ws, into the pool", "sdk_flow", ("upbit_ws",), ("plain", "tls", "deflate"), delays=True),
         Client("upbit_ws-trades", "upbit_ws, into the pool, histories of trades only", "sdk_trades", ("upbit_ws",)),
+        Client("upbit_ws-python", "upbit_ws, into the pool, without its extension in C", "sdk_python", ("upbit_ws",)),
         Client("upbit_ws-pull", "upbit_ws, all prices pulled 100 times a second", "sdk_pulling", ("upbit_ws",)),
         Client("upbit_ws-updates", "upbit_ws, updates(): events handed out", "sdk_updates", ("upbit_ws",)),
         Client("upbit_ws-callback", "upbit_ws, callbacks: events handed out", "sdk_callback", ("upbit_ws",)),
