@@ -26,6 +26,12 @@ def test_a_cancel_without_fills_comes_behind_the_beginning() -> None:
     ]  # fmt: skip
 
 
+def test_a_prevented_part_comes_behind_the_fills_that_it_counts() -> None:
+    mixed = [delivery("prevented", count=1), fill(1), delivery("prevented", count=0), fill(2)]
+
+    assert named(as_lived(mixed)) == ["o1 prevented 0", "o1 trade 1", "o1 prevented 1", "o1 trade 2"]
+
+
 def test_what_must_wait_stays_and_all_others_go() -> None:
     due, kept = parted([fill(2), fill(1, "o2"), delivery("done", count=2)], lambda uuid: uuid == "o1")
 

@@ -31,7 +31,8 @@ __all__ = ["FINISHED_STATES", "MyOrders", "order_of_life"]
 
 FINISHED_STATES: Final = frozenset({"done", "cancel"})
 _OPENING_STATES: Final = frozenset({"wait", "watch"})
-_RANKS: Final = {"watch": 0, "wait": 1, "trade": 2, "prevented": 2, "done": 3, "cancel": 3}
+#: Among events that count the same fills: the fill itself comes before what knows of it already.
+_RANKS: Final = {"watch": 0, "wait": 1, "trade": 2, "prevented": 3, "done": 4, "cancel": 4}
 _UNKNOWN_RANK: Final = 2
 _ZERO: Final = Decimal(0)
 
