@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocol.twins import SYMBOLS, python_frames, python_lanes, python_slots, state_of
+from tests.protocol.twins import SYMBOLS, python_frames, python_ids, python_lanes, python_slots, state_of
 from upbit_ws._extension import speedups
 from upbit_ws.protocol import frames, lanes, slots
 from upbit_ws.protocol.envelope import START_LENGTH, predicted_head, tells_apart
@@ -98,7 +98,7 @@ actions = st.tuples(st.sampled_from(["admit", "admit", "admit", "admit_beside"])
 
 @given(st.lists(actions, max_size=100))
 def test_windows_that_have_room_for_all_agree(calls: list[tuple[str, bytes]]) -> None:
-    in_c, in_python = speedups.IdWindow(101), python_slots._IdWindow(101)
+    in_c, in_python = speedups.IdWindow(101), python_ids._IdWindow(101)
     for name, identity in calls:
         assert (identity in in_c) == (identity in in_python)
         assert getattr(in_c, name)(identity) == getattr(in_python, name)(identity)
@@ -109,10 +109,10 @@ def test_windows_that_have_room_for_all_agree(calls: list[tuple[str, bytes]]) ->
 
 @pytest.fixture(params=["C", "Python"], name="window_class")
 def _window_class(request: pytest.FixtureRequest) -> Any:
-    return speedups.IdWindow if request.param == "C" else python_slots._IdWindow
+    return speedups.IdWindow if request.param == "C" else python_ids._IdWindow
 
 
-@pytest.mark.parametrize("make", [speedups and speedups.IdWindow, python_slots._IdWindow])
+@pytest.mark.parametrize("make", [speedups and speedups.IdWindow, python_ids._IdWindow])
 @given(st.integers(1, 6), st.lists(actions | st.tuples(st.just("resize"), st.integers(1, 6)), max_size=80))
 def test_a_window_knows_the_last_ids_and_is_bounded(make: Any, size: int, calls: list[tuple[str, Any]]) -> None:
     window = make(size)

@@ -1,4 +1,4 @@
-"""The Python side of what also exists in C: `frames`, `slots` and `lanes` loaded once more, with the extension left aside."""
+"""The Python side of what also exists in C: `frames`, `id_window`, `slots` and `lanes` loaded once more, with the extension left aside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 from upbit_ws import _extension
-from upbit_ws.protocol import frames, lanes, slots
+from upbit_ws.protocol import frames, id_window, lanes, slots
 
 SYMBOLS = ["KRW-BTC", "KRW-ETH", "USDT-XRP", "KRW-1000SATS"]
 
@@ -26,7 +26,9 @@ def without_extension(module: ModuleType) -> Any:
 
 python_frames = without_extension(frames)
 python_lanes = without_extension(lanes)
-python_slots = without_extension(slots)
+python_ids = without_extension(id_window)
+with mock.patch.object(id_window, "IdWindow", python_ids.IdWindow):
+    python_slots = without_extension(slots)
 
 
 def state_of(slot: Any) -> dict[str, Any]:
