@@ -471,3 +471,18 @@ def test_wishes_that_two_threads_report_in_the_wrong_order_do_not_end_what_is_wa
     desk.reconciler.cover(None, 2)
 
     assert [*desk.pool.account.covered] == [""]
+
+
+def test_what_comes_due_between_two_looks_at_the_clock_is_not_slept_over(desk: Desk) -> None:
+    """The clock passes the moment of the next attempt after it was found to lie ahead: nobody would wake the thread."""
+    desk.connect()
+    desk.confirm()
+    desk.reconciler._failed(RestError(500, "server_error", ""))
+    desk.now = desk.reconciler._retry_at - 0.001
+    assert not desk.reconciler._is_due()
+    desk.now += HOLD + 1.0
+    desk.reconciler._hold.flush()
+
+    assert desk.reconciler._patience() == 0.0
+    desk.work()
+    assert desk.reconciler._patience() is None

@@ -190,6 +190,8 @@ class AccountReconciler:
         if self._retry_at > now:
             moments = [self._retry_at]
         elif self._confirmed[0]:
+            if not self._is_done(*self._confirmed):
+                return 0.0  # its time came after `_is_due` had looked
             moments = [self._missing.next_at(self._parts.pool.account.incomplete)]
         if (until := self._hold.until) is not None:
             moments.append(until)
