@@ -17,7 +17,14 @@ from tests.account_deliveries import named
 from tests.account_events import fill_row, order_event, order_row
 from upbit_ws.config import RecoveryConfig
 from upbit_ws.exceptions import AuthenticationError, RestError
-from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected, GapReported
+from upbit_ws.lifecycle import (
+    AuthenticationFailed,
+    Connected,
+    ConnectionEvent,
+    Disconnected,
+    GapRecovered,
+    GapReported,
+)
 from upbit_ws.models import convert_event_to_dict
 from upbit_ws.protocol.account_turns import order_of
 from upbit_ws.protocol.gap_filling import GapState
@@ -486,3 +493,27 @@ def test_what_comes_due_between_two_looks_at_the_clock_is_not_slept_over(desk: D
     assert desk.reconciler._patience() == 0.0
     desk.work()
     assert desk.reconciler._patience() is None
+
+
+def test_what_an_attempt_found_before_it_failed_counts_as_recovered(desk: Desk) -> None:
+    desk.base()
+    desk.live(("wait", 0))
+    desk.connect()
+    desk.exchange.open = [order_row("wait", "o2")]
+    desk.exchange.single["o1"] = order_row("cancel")
+
+    def fail(path: str) -> None:
+        if path == "/v1/order":
+            raise RestError(500, "server_error", "")
+
+    desk.exchange.on_call = fail
+    desk.confirm()
+    desk.work()
+    desk.exchange.on_call = lambda path: None
+    desk.now = desk.reconciler._retry_at
+    desk.work()
+
+    recovered = [event for event in map(order_of, desk.gone) if event is not None and event.stream_type == "RECOVERED"]
+    assert sorted((event.uuid, event.state) for event in recovered) == [("o1", "cancel"), ("o2", "wait")]
+    assert [event.count for event in desk.published if isinstance(event, GapRecovered)] == [2]
+    assert [gap.count for gap in desk.ledger.gaps()] == [2]
