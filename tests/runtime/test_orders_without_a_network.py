@@ -16,6 +16,7 @@ import pytest
 from tests.account_deliveries import named
 from tests.account_events import fill_row, order_event, order_row
 from upbit_ws.config import RecoveryConfig
+from upbit_ws.events import MyOrderEvent
 from upbit_ws.exceptions import AuthenticationError, RestError
 from upbit_ws.lifecycle import (
     AuthenticationFailed,
@@ -26,6 +27,7 @@ from upbit_ws.lifecycle import (
     GapReported,
 )
 from upbit_ws.models import convert_event_to_dict
+from upbit_ws.protocol.account_rows import OrderRow
 from upbit_ws.protocol.account_turns import order_of
 from upbit_ws.protocol.gap_filling import GapState
 from upbit_ws.protocol.slots import Delivery
@@ -517,3 +519,25 @@ def test_what_an_attempt_found_before_it_failed_counts_as_recovered(desk: Desk) 
     assert sorted((event.uuid, event.state) for event in recovered) == [("o1", "cancel"), ("o2", "wait")]
     assert [event.count for event in desk.published if isinstance(event, GapRecovered)] == [2]
     assert [gap.count for gap in desk.ledger.gaps()] == [2]
+
+
+def test_what_was_booked_before_a_bug_ended_the_attempt_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The book has it now, so no later attempt finds it to be news."""
+    desk.base()
+    desk.connect()
+    desk.exchange.open = [order_row("wait", "o1"), order_row("wait", "o2")]
+    account, bugs = desk.pool.account, ["a bug"]
+    apply = account.apply
+
+    def fail_once(row: OrderRow, now: int) -> list[MyOrderEvent]:
+        if row.uuid == "o2" and bugs:
+            raise RuntimeError(bugs.pop())
+        return apply(row, now)
+
+    monkeypatch.setattr(account, "apply", fail_once)
+    desk.confirm()
+    desk.work()
+    desk.now = desk.reconciler._retry_at
+    desk.work()
+
+    assert [event.uuid for event in map(order_of, desk.gone) if event is not None] == ["o1", "o2"]

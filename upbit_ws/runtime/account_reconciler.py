@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
+from upbit_ws.events import MyOrderEvent
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
 from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected
 from upbit_ws.protocol.account_rows import OrderRow
@@ -272,15 +273,19 @@ class AccountReconciler:
         parts = self._parts
         detailed = [self._with_fills(queries, row) for row in rows]
         now = int(parts.wall() * 1000)
+        events: list[MyOrderEvent] = []
         filed: list[Delivery] = []
         self._hold.enter()
         try:
-            events = [event for row in detailed for event in parts.pool.account.apply(row, now)]
-            events.sort(key=lambda event: event.timestamp)
-            filed = parts.pool.file_recovered(events, parts.clock())
+            try:
+                for row in detailed:
+                    events += parts.pool.account.apply(row, now)
+            finally:  # what is booked is news only once, whatever became of the rows behind it
+                events.sort(key=lambda event: event.timestamp)
+                filed = parts.pool.file_recovered(events, parts.clock())
+                self._gaps.found(len(events))
         finally:
             self._hold.leave(recovered=filed)
-        self._gaps.found(len(events))
 
     def _with_fills(self, queries: AccountQueries, row: OrderRow) -> OrderRow:
         if self._parts.pool.account.wants_details(row):
