@@ -56,3 +56,12 @@ def test_a_fill_that_is_outlived_is_forgotten_with_all_before_it() -> None:
     assert refills.entries() == [3]
     refills.forget_outlived(6, 3)
     assert (len(refills), refills.entries()) == (0, [])
+
+
+def test_where_nobody_reads_what_is_outlived_is_forgotten_all_the_same() -> None:
+    refills: Refills[int] = Refills(3)
+    for gap in range(1_000):
+        refills.add(gap, gap * 11)  # ten live payloads in between
+
+    assert len(refills) == 1
+    assert refills.entries() == [999]

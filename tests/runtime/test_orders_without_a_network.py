@@ -16,9 +16,18 @@ import pytest
 from tests.account_deliveries import named
 from tests.account_events import fill_row, order_event, order_row
 from upbit_ws.config import RecoveryConfig
+from upbit_ws.events import MyOrderEvent
 from upbit_ws.exceptions import AuthenticationError, RestError
-from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected, GapReported
+from upbit_ws.lifecycle import (
+    AuthenticationFailed,
+    Connected,
+    ConnectionEvent,
+    Disconnected,
+    GapRecovered,
+    GapReported,
+)
 from upbit_ws.models import convert_event_to_dict
+from upbit_ws.protocol.account_rows import OrderRow
 from upbit_ws.protocol.account_turns import order_of
 from upbit_ws.protocol.gap_filling import GapState
 from upbit_ws.protocol.slots import Delivery
@@ -471,3 +480,64 @@ def test_wishes_that_two_threads_report_in_the_wrong_order_do_not_end_what_is_wa
     desk.reconciler.cover(None, 2)
 
     assert [*desk.pool.account.covered] == [""]
+
+
+def test_what_comes_due_between_two_looks_at_the_clock_is_not_slept_over(desk: Desk) -> None:
+    """The clock passes the moment of the next attempt after it was found to lie ahead: nobody would wake the thread."""
+    desk.connect()
+    desk.confirm()
+    desk.reconciler._failed(RestError(500, "server_error", ""))
+    desk.now = desk.reconciler._retry_at - 0.001
+    assert not desk.reconciler._is_due()
+    desk.now += HOLD + 1.0
+    desk.reconciler._hold.flush()
+
+    assert desk.reconciler._patience() == 0.0
+    desk.work()
+    assert desk.reconciler._patience() is None
+
+
+def test_what_an_attempt_found_before_it_failed_counts_as_recovered(desk: Desk) -> None:
+    desk.base()
+    desk.live(("wait", 0))
+    desk.connect()
+    desk.exchange.open = [order_row("wait", "o2")]
+    desk.exchange.single["o1"] = order_row("cancel")
+
+    def fail(path: str) -> None:
+        if path == "/v1/order":
+            raise RestError(500, "server_error", "")
+
+    desk.exchange.on_call = fail
+    desk.confirm()
+    desk.work()
+    desk.exchange.on_call = lambda path: None
+    desk.now = desk.reconciler._retry_at
+    desk.work()
+
+    recovered = [event for event in map(order_of, desk.gone) if event is not None and event.stream_type == "RECOVERED"]
+    assert sorted((event.uuid, event.state) for event in recovered) == [("o1", "cancel"), ("o2", "wait")]
+    assert [event.count for event in desk.published if isinstance(event, GapRecovered)] == [2]
+    assert [gap.count for gap in desk.ledger.gaps()] == [2]
+
+
+def test_what_was_booked_before_a_bug_ended_the_attempt_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The book has it now, so no later attempt finds it to be news."""
+    desk.base()
+    desk.connect()
+    desk.exchange.open = [order_row("wait", "o1"), order_row("wait", "o2")]
+    account, bugs = desk.pool.account, ["a bug"]
+    apply = account.apply
+
+    def fail_once(row: OrderRow, now: int) -> list[MyOrderEvent]:
+        if row.uuid == "o2" and bugs:
+            raise RuntimeError(bugs.pop())
+        return apply(row, now)
+
+    monkeypatch.setattr(account, "apply", fail_once)
+    desk.confirm()
+    desk.work()
+    desk.now = desk.reconciler._retry_at
+    desk.work()
+
+    assert [event.uuid for event in map(order_of, desk.gone) if event is not None] == ["o1", "o2"]

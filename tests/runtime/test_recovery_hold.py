@@ -139,3 +139,22 @@ def test_what_comes_while_others_leave_leaves_behind_them() -> None:
     leaving.join(5.0)
 
     assert gone == ["1", "2"]
+
+
+def test_a_delivery_that_fails_does_not_hold_the_stream_back_for_ever(held: Held) -> None:
+    lost = slot()
+
+    def fail(deliveries: list[tuple[Slot, Entry]]) -> None:
+        raise RuntimeError("a bug")
+
+    failing = RecoveryHold(held.clock, fail)
+    segment = failing.begin(lost, 5.0)
+    failing.pass_live([(lost, (b"1", (0.0, 1)))])
+    with pytest.raises(RuntimeError):
+        failing.release(lost, segment)
+    failing._deliver = held._take  # type: ignore[misc]
+    failing.pass_live([(lost, (b"2", (0.0, 1)))])
+    failing.release(lost, segment)
+
+    assert held.gone == ["2"]
+    assert failing.next_due() is None

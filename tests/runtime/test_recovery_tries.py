@@ -9,11 +9,13 @@ import pytest
 
 from upbit_ws.config import RecoveryConfig
 from upbit_ws.exceptions import ClientClosedError, PayloadError, RateLimitedError, RestError
+from upbit_ws.protocol.slots import TradeSlot
 from upbit_ws.runtime.recovery import Recovery, RecoveryParts
 from upbit_ws.runtime.rest_budget import RestBudget
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.gap_ledger import GapLedger
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
+from upbit_ws.types import DataType, StreamKey
 
 ROWS = [{"market": "KRW-BTC"}]
 
@@ -42,6 +44,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pauses = Pauses()
+        self.delivered: list[bytes] = []
         monkeypatch.setattr("upbit_ws.runtime.recovery.Signal", lambda: self.pauses)
         budget = RestBudget(UpbitRateLimiter(), lambda: 0.0, lambda: 0.0, 1.0)
         self.recovery = Recovery(
@@ -54,7 +57,7 @@ class Bench:
                 rest=lambda budget: None,  # type: ignore[arg-type,return-value]
                 budget=budget,
                 publish=lambda event: None,
-                deliver=lambda deliveries: None,
+                deliver=lambda deliveries: self.delivered.extend(payload for _, (payload, _) in deliveries),
             )
         )
         self.calls = 0
@@ -113,11 +116,24 @@ def test_a_recovery_that_is_stopped_tries_nothing_again(bench: Bench) -> None:
     assert bench.calls == 2
 
 
-def test_events_that_wait_for_too_long_are_let_go_between_two_tries(
+def test_events_that_wait_for_too_long_are_let_go_before_each_try_and_in_the_pauses(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
     monkeypatch.setattr(bench.recovery._hold, "release_overdue", lambda: looks.append(bench.calls))
     bench.call(RestError(0, "", "no reply"), RestError(0, "", "no reply"))
 
-    assert looks == [1, 2]
+    assert looks == [0, 1, 1, 2, 2]
+
+
+def test_what_has_waited_long_enough_goes_between_the_calls_for_another_gap(bench: Bench) -> None:
+    """Nobody else may be there to let it go: the market is quiet, and many pages have to be fetched."""
+    slot = TradeSlot(StreamKey(DataType.TRADE, "KRW-BTC"), 10)
+    bench.recovery._hold.begin(slot, 5.0)
+    bench.recovery.deliver([(slot, (b"1", (0.0, 1)))])
+    bench.pauses.now = 5.0
+    assert bench.delivered == []
+
+    bench.call()
+
+    assert bench.delivered == [b"1"]

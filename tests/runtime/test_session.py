@@ -11,11 +11,17 @@ import pytest
 
 from tests.client.conftest import MakeManager, wait_until
 from tests.payloads import ticker
-from upbit_ws import DataType, GlobalWebSocketManager, SimpleWebSocketClient
+from upbit_ws import DataType, GlobalWebSocketManager, SimpleWebSocketClient, WebSocketConfig
 from upbit_ws.lifecycle import ConnectionEvent, Disconnected, RequestRejected, SilentCodes, Stale, Subscribed
+from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.runtime.session import ConnectionParts, Session
 from upbit_ws.sandbox import Sandbox
-from upbit_ws.testing import Conversation, ScriptedServer
-from upbit_ws.types import StreamKey, WireFormat
+from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.shared.metrics import ConnectionMeter
+from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
+from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
+from upbit_ws.testing import Conversation, ManualClock, ScriptedServer
+from upbit_ws.types import Endpoint, StreamKey, WireFormat
 
 TICKER, TRADE = DataType.TICKER, DataType.TRADE
 
@@ -211,3 +217,56 @@ def test_bytes_may_gather_before_they_are_read(
         begun = time.monotonic()
         manager.close()
         assert time.monotonic() - begun < 1.0
+
+
+class Reads:
+    """In the place of a transport: what each read brings."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.pongs: list[bytes] = []
+
+    def wait(self, timeout: float) -> tuple[bool, bool]:
+        return True, False
+
+    def receive(self) -> list[bytes]:
+        messages, self.messages = self.messages, []
+        return messages
+
+
+@pytest.mark.parametrize("then", [[], [b'{"status":"UP"}']], ids=["half a frame", "a status"])
+def test_what_is_no_data_never_moves_the_last_sign_of_life_back(then: list[bytes]) -> None:
+    """The clocks hear of data some time after it came: then it must not pass for newer than what came since."""
+    clock, reads, pool = ManualClock(), Reads(), DataPoolManager()
+    parts = ConnectionParts(
+        endpoint=Endpoint.PUBLIC,
+        config=WebSocketConfig.testing(),
+        clock=clock,
+        awake_clock=clock,
+        random=lambda: 0.0,
+        pool=pool,
+        subscriptions=SubscriptionStateManager(clock=clock),
+        limiter=UpbitRateLimiter(),
+        meter=ConnectionMeter(Endpoint.PUBLIC),
+        publish=lambda event: None,
+        deliver=lambda deliveries: None,
+        reopen=lambda reopened: None,
+        confirmed=lambda endpoint, epoch, keys: None,
+    )
+    epoch = pool.open_epoch(Endpoint.PUBLIC, clock())
+    session = Session(parts, reads, None, epoch, Cadence(10.0, 4.0), lambda: False)  # type: ignore[arg-type]
+    session._due = clock() + 2.0
+    seen = []
+    for messages in ([ticker()], [ticker()], then):
+        clock.advance(0.02)
+        reads.messages = list(messages)
+        session.step(2.0)
+        seen.append(session.last_frame_at)
+    session.is_retiring = True
+    session._due = clock()
+    reads.wait = lambda timeout: (False, False)  # type: ignore[method-assign]
+    session.step(0.0)
+    seen.append(session.last_frame_at)
+
+    assert seen == sorted(seen)
+    assert seen[-1] == clock()

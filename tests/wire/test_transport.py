@@ -450,6 +450,41 @@ def test_a_peer_that_never_reads_stops_neither_reading_nor_closing(open_transpor
         assert time.monotonic() - started < 0.5
 
 
+def test_what_waits_goes_out_while_bytes_come_all_the_time(open_transport: Opener) -> None:
+    payload = bytes(range(256)) * 4096 * 4
+    go_on, is_read = threading.Event(), threading.Event()
+
+    def script(talk: Conversation) -> None:
+        talk.upgrade()
+
+        def chatter() -> None:
+            while not is_read.wait(0.002):
+                talk.send(server_frame(b"x"))
+
+        talker = threading.Thread(target=chatter)
+        talker.start()
+        go_on.wait(10.0)
+        talk.read_frame()
+        is_read.set()
+        talker.join()
+        talk.hold()
+
+    with ScriptedServer(script) as server:
+        transport = open_transport(server.url, settings=TransportSettings(max_outgoing=1 << 26, coalesce=0.1))
+        deadline = time.monotonic() + 10.0
+        while not transport.receive() and time.monotonic() < deadline:
+            transport.wait(1.0)  # now they flow
+        transport.send_binary(payload)
+        assert not transport.flush()
+        go_on.set()
+        while not is_read.is_set() and time.monotonic() < deadline:
+            if transport.wait(1.0)[0]:
+                transport.receive()
+        is_in_time = is_read.is_set()
+        is_read.set()
+    assert is_in_time
+
+
 def test_pings_behind_a_full_buffer_are_answered_by_the_newest_when_it_is_out(open_transport: Opener) -> None:
     reading = threading.Event()
 

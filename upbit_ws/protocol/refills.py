@@ -38,6 +38,7 @@ class Refills(Generic[T]):
         """A payload was filled in and is number `revision`."""
         newest = self._fills[-1] if self._fills else None
         if newest is None or newest.last != revision - 1:
+            self.forget_outlived(revision - 1, self.limit)  # where nobody reads, nobody else does it
             self._trim()
             newest = _Fill(revision, revision, deque(maxlen=self.limit))
             self._fills.append(newest)

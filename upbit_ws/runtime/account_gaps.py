@@ -22,23 +22,29 @@ class AccountGaps:
         self._parts = parts
         #: The number of the gap that a lost connection left, until it is settled.
         self._number: int | None = None
+        #: Events found since it was opened: an attempt that fails half-way has delivered what it found.
+        self._found = 0
 
     def open(self, start: int, names: frozenset[str]) -> None:
         """A lost connection left a gap that begins at `start` (ms since the epoch), unless one is open already."""
         if self._number is None:
             data_type = DataType.MY_ORDER if names - {ASSETS} else DataType.MY_ASSET
-            self._number = self._parts.ledger.open(self._gap(data_type, start))
+            self._number, self._found = self._parts.ledger.open(self._gap(data_type, start)), 0
 
-    def settle(self, count: int, reason: str) -> None:
-        """It was filled with so many events, or was not, for a reason."""
+    def found(self, count: int) -> None:
+        """So many events were found that were missed."""
+        self._found += count
+
+    def settle(self, reason: str) -> None:
+        """It was filled with what was found, or was not, for a reason."""
         parts = self._parts
         if self._number is None:
             return
         state = GapState.REPORTED if reason else GapState.RECOVERED
-        gap = parts.ledger.settle(self._number, state, found=count, reason=reason)
+        gap = parts.ledger.settle(self._number, state, found=self._found, reason=reason)
         self._number = None
         facts = (Endpoint.PRIVATE, parts.clock(), "", gap.key.data_type, gap.start, gap.end)
-        parts.publish(GapReported(*facts, reason) if reason else GapRecovered(*facts, count))
+        parts.publish(GapReported(*facts, reason) if reason else GapRecovered(*facts, self._found))
 
     def report_missing(self, uuid: str) -> None:
         """A fill was counted, and even the order itself does not list it."""

@@ -115,18 +115,18 @@ class AccountHold:
             if self._is_flushing:
                 return
             self._is_flushing = True
-        while True:
-            with self._lock:
-                due = self._due_locked()
-                if not due:
-                    self._is_flushing = False
-                    return
-            try:
-                self._deliver(as_lived(due))
-            except BaseException:
+        try:
+            while True:
                 with self._lock:
-                    self._is_flushing = False
-                raise
+                    due = self._due_locked()
+                    if not due:
+                        self._is_flushing = False
+                        return
+                self._deliver(as_lived(due))
+        except BaseException:
+            with self._lock:
+                self._is_flushing = False
+            raise
 
     def _due_locked(self) -> list[Delivery]:
         """Take out what goes now."""

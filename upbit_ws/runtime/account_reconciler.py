@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
+from upbit_ws.events import MyOrderEvent
 from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
 from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected
 from upbit_ws.protocol.account_rows import OrderRow
@@ -190,6 +191,8 @@ class AccountReconciler:
         if self._retry_at > now:
             moments = [self._retry_at]
         elif self._confirmed[0]:
+            if not self._is_done(*self._confirmed):
+                return 0.0  # its time came after `_is_due` had looked
             moments = [self._missing.next_at(self._parts.pool.account.incomplete)]
         if (until := self._hold.until) is not None:
             moments.append(until)
@@ -218,21 +221,24 @@ class AccountReconciler:
         if self._known_until is not None and self._done[0] not in (0, epoch):
             self._gaps.open(self._known_until, names)
         began, resumed = int(parts.wall() * 1000), self._resumed
-        count = self._catch_up(queries, names) if parts.config.enabled else 0
+        if parts.config.enabled:
+            self._catch_up(queries, names)
         parts.pool.account.settle(names, epoch)
         self._done, self._known_until = (epoch, names, resumed), began
-        self._gaps.settle(count, "" if parts.config.enabled else "recovery is switched off")
+        self._gaps.settle("" if parts.config.enabled else "recovery is switched off")
         # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
         serial = self._hold.serial
         if epoch == self._epoch and self._is_based():
             self._hold.release(serial)
         parts.pool.wake_all()
 
-    def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> int:
-        count = self._catch_up_orders(queries) if names - {ASSETS} else 0
-        return count + (self._catch_up_assets(queries) if ASSETS in names else 0)
+    def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> None:
+        if names - {ASSETS}:
+            self._catch_up_orders(queries)
+        if ASSETS in names:
+            self._catch_up_assets(queries)
 
-    def _catch_up_orders(self, queries: AccountQueries) -> int:
+    def _catch_up_orders(self, queries: AccountQueries) -> None:
         account = self._parts.pool.account
         known_open = account.open_orders()
         now = int(self._parts.wall() * 1000)
@@ -241,12 +247,12 @@ class AccountReconciler:
         since = min([*moments, now if self._known_until is None else self._known_until])
         rows += queries.closed_orders(since - _MARGIN, now + _AHEAD)
         listed = {row.uuid for row in rows}
-        count = self._take(queries, rows)
-        return count + self._look_up(queries, known_open - listed)
+        self._take(queries, rows)
+        self._look_up(queries, known_open - listed)
 
-    def _look_up(self, queries: AccountQueries, uuids: Iterable[str]) -> int:
+    def _look_up(self, queries: AccountQueries, uuids: Iterable[str]) -> None:
         """Take over what the exchange says of single orders."""
-        return self._take(queries, [row for uuid in uuids if (row := queries.order(uuid)) is not None])
+        self._take(queries, [row for uuid in uuids if (row := queries.order(uuid)) is not None])
 
     def _look_for_fills(self, queries: AccountQueries) -> None:
         """Look up the orders of which a fill is missing."""
@@ -263,26 +269,30 @@ class AccountReconciler:
                 self._gaps.report_missing(uuid)
             self._hold.flush()
 
-    def _take(self, queries: AccountQueries, rows: Iterable[OrderRow]) -> int:
+    def _take(self, queries: AccountQueries, rows: Iterable[OrderRow]) -> None:
         parts = self._parts
         detailed = [self._with_fills(queries, row) for row in rows]
         now = int(parts.wall() * 1000)
+        events: list[MyOrderEvent] = []
         filed: list[Delivery] = []
         self._hold.enter()
         try:
-            events = [event for row in detailed for event in parts.pool.account.apply(row, now)]
-            events.sort(key=lambda event: event.timestamp)
-            filed = parts.pool.file_recovered(events, parts.clock())
+            try:
+                for row in detailed:
+                    events += parts.pool.account.apply(row, now)
+            finally:  # what is booked is news only once, whatever became of the rows behind it
+                events.sort(key=lambda event: event.timestamp)
+                filed = parts.pool.file_recovered(events, parts.clock())
+                self._gaps.found(len(events))
         finally:
             self._hold.leave(recovered=filed)
-        return len(events)
 
     def _with_fills(self, queries: AccountQueries, row: OrderRow) -> OrderRow:
         if self._parts.pool.account.wants_details(row):
             return queries.order(row.uuid) or row
         return row
 
-    def _catch_up_assets(self, queries: AccountQueries) -> int:
+    def _catch_up_assets(self, queries: AccountQueries) -> None:
         parts = self._parts
         revision = parts.pool.account.assets_revision
         listed = queries.accounts()
@@ -293,7 +303,7 @@ class AccountReconciler:
             filed = parts.pool.file_recovered([] if event is None else [event], parts.clock())
         finally:
             self._hold.leave(recovered=filed)
-        return 0 if event is None else 1
+        self._gaps.found(event is not None)
 
     # -- what became of it --------------------------------------------------------------------------------------------
 

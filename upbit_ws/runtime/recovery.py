@@ -246,9 +246,11 @@ class Recovery:
 
     def _call(self, call: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         for pause in _PAUSES:
+            # A slow exchange must not make live events wait for longer than the hold and one call.
+            self._hold.release_overdue()
             try:
                 return call()
-            except UpbitWebSocketError as error:  # noqa: PERF203  trying again is the point
+            except UpbitWebSocketError as error:
                 # A reply that does not parse was cut off, or came from something in between.
                 is_worth_it = error.retryable or isinstance(error, PayloadError)
                 if isinstance(error, ClientClosedError) or not is_worth_it or self._is_stopping:

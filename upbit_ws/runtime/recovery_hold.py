@@ -100,8 +100,13 @@ class RecoveryHold:
             if line is None or line.is_moving:
                 return
             line.is_moving = True
-        while waiting := self._next_free(slot, line):
-            self._deliver(waiting)
+        try:
+            while waiting := self._next_free(slot, line):
+                self._deliver(waiting)
+        except BaseException:
+            with self._lock:
+                line.is_moving = False
+            raise
 
     def _next_free(self, slot: Slot, line: _Line) -> list[Delivery]:
         """What goes out next; empty: nothing, and the line stands still again."""

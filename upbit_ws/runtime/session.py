@@ -175,7 +175,7 @@ class Session:
             if messages:
                 self._take(messages, now)
             else:
-                self._liveness.on_bytes(now)
+                self._note_bytes(now)
             if transport.pongs:
                 self._take_pongs(now)
         else:
@@ -197,7 +197,7 @@ class Session:
                     self._tell_liveness(heard_before)  # the pause since then counts
                 self._tell_liveness(now)
         else:
-            self._liveness.on_bytes(now)
+            self._note_bytes(now)
         if result.reopened:
             # Before the deliveries: what was missed goes to subscribers ahead of what is newer.
             parts.reopen(result.reopened)
@@ -213,6 +213,12 @@ class Session:
         self._liveness.on_bytes(heard_at)
         if self._liveness.on_data(heard_at):
             self._parts.pool.trust(self.epoch)
+
+    def _note_bytes(self, now: float) -> None:
+        """Something was read that was no data. The clocks hear of earlier data first: they must not go back."""
+        if self._heard_at > self._told_at:
+            self._tell_liveness(self._heard_at)
+        self._liveness.on_bytes(now)
 
     def _take_pongs(self, now: float) -> None:
         for payload in self.transport.pongs:

@@ -179,6 +179,7 @@ class Transport:
         """Wait as `wait` does, and let bytes gather before they are read."""
         if self._is_flowing:
             # They come all the time: no need to wake for the first one.
+            self.flush()
             woken = self._wakeup.wait(self._coalesce)
             readable = self._poller.wait(0.0, False)[0]
         else:
