@@ -1007,9 +1007,9 @@ speedups_read_when_ready(PyObject *module, PyObject *const *args, Py_ssize_t nar
     if (is_flowing || (ready > 0 && pause && !waiting[1].revents)) {
         int woken = poll(waiting + 1, 1, pause);
         ready = woken < 0 ? woken : 1;
-        waiting[0].revents = POLLIN; /* probably, and else the read says so */
     }
-    if (ready > 0 && waiting[0].revents && !waiting[1].revents) got = recv((int)fd, buffer, size, MSG_DONTWAIT);
+    if (ready > 0 && (waiting[0].revents || is_flowing) && !waiting[1].revents)
+        got = recv((int)fd, buffer, size, MSG_DONTWAIT); /* with `is_flowing` something is there, probably */
     problem = errno;
     Py_END_ALLOW_THREADS
     if (got >= 0) {

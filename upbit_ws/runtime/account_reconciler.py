@@ -323,6 +323,7 @@ class AccountReconciler:
         self._parts.pool.wake_all()
 
     def _crashed(self, error: BaseException) -> None:
+        logger.critical("! the account thread ended: %r", error)
         self.last_error = UpbitWebSocketError(f"the account thread ended: {error!r}")
 
 

@@ -308,7 +308,8 @@ class NativeWebSocketClient:
             while not self._has_taken_over(old, new) and self._parts.clock() < deadline:
                 new.step(_OVERLAP_STEP)
                 try:
-                    old.step(0.0)
+                    if old.step(0.0):
+                        new.look_again()  # they share the wake-up, which may have been for the new one
                 except (ConnectionFailedError, WebSocketProtocolError):
                     break  # it ended by itself; the new one is there
         except (ConnectionFailedError, WebSocketProtocolError) as error:

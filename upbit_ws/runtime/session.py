@@ -376,11 +376,15 @@ class Session:
         """Say goodbye to the exchange, within the configured time."""
         self.transport.close(deadline=self._parts.clock() + self._parts.config.connection.close_timeout)
 
+    def look_again(self) -> None:
+        """Do what is due in the next round, whatever was to be waited for."""
+        self._due = self._now
+
     def resume(self) -> None:
         """Go on after all: the successor was lost."""
         self.is_retiring = False
         self._is_resend_due = True
-        self._due = self._now
+        self.look_again()
 
     def has_caught_up(self) -> bool:
         """Whether every stream of the last request that has a value at all has delivered in this epoch."""
