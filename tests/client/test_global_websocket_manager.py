@@ -386,7 +386,8 @@ def test_its_monitors_run_and_their_results_can_be_read(
     exchange.exchange.trade("KRW-BTC")
 
     wait_until(lambda: manager.get_performance_metrics().messages >= 3, "a metrics round")
-    wait_until(lambda: manager.get_health_status().is_healthy, "a health round")
+    wait_until(lambda: manager.get_health_status().components == 1, "a health round that saw the client")
+    wait_until(lambda: manager.get_health_status().is_healthy, "a healthy one")
 
     health, performance = manager.get_health_status(), manager.get_performance_metrics()
     assert (health.state, health.components) == (GlobalManagerState.ACTIVE, 1)

@@ -270,3 +270,14 @@ def test_what_is_no_data_never_moves_the_last_sign_of_life_back(then: list[bytes
 
     assert seen == sorted(seen)
     assert seen[-1] == clock()
+
+
+def test_a_list_asked_for_behind_a_change_tells_of_the_change(
+    exchange: Sandbox, manager: GlobalWebSocketManager, client: SimpleWebSocketClient
+) -> None:
+    client.register_interest([TICKER], ["KRW-BTC"])
+    client.get_price("KRW-BTC")
+
+    client.register_interest([TICKER], ["KRW-ETH"])
+
+    assert {key.symbol for key in manager.list_subscriptions().keys} == {"KRW-BTC", "KRW-ETH"}

@@ -340,6 +340,10 @@ class Session:
         subscriptions, endpoint = self._parts.subscriptions, self._parts.endpoint
         if self._sent is None or not subscriptions.is_listing_due(endpoint):
             return
+        if self._send_at < _NEVER:
+            # A request is on its way out, and whoever asks now wants to see what it asks for.
+            self._list_at = self._send_at
+            return
         wait = self._messages.reserve(now)
         if wait > 0:
             self._list_at = now + wait
