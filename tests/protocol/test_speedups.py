@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections import deque
 from typing import Any
 
@@ -185,20 +187,115 @@ def test_a_larger_window_keeps_what_it_knew_and_a_smaller_one_the_newest(window_
 
 # -- histories --
 
+#: Around the edges of the lines in which places are laid out, and what is too large for any place.
+sizes = st.sampled_from([0, 1, 31, 32, 33, 95, 96, 97, 500, 8_160, 8_161, 20_000]) | st.integers(0, 900)
+entries_of_a_ring = st.builds(
+    lambda size, fill, time, epoch: (bytes([fill]) * size, (time, epoch)),
+    sizes, st.integers(0, 255), st.floats(allow_nan=False), st.integers(0, 2**40),
+)  # fmt: skip
 
-@given(st.lists(st.integers(), max_size=12), st.integers(1, 20), st.lists(st.integers(), max_size=60))
-def test_a_ring_is_a_bounded_deque(first: list[int], maxlen: int, then: list[int]) -> None:
+
+@given(st.lists(entries_of_a_ring, max_size=12), st.integers(1, 20), st.lists(entries_of_a_ring, max_size=60))
+def test_a_ring_is_a_bounded_deque(first: list[Any], maxlen: int, then: list[Any]) -> None:
     ring, twin = speedups.Ring(first, maxlen), deque(first, maxlen)
+    assert list(ring) == list(twin)
     for entry in then:
         ring.append(entry)
         twin.append(entry)
         assert len(ring) == len(twin)
-    assert list(ring) == list(twin)
-    assert [ring[index] for index in range(-len(ring), len(ring))] == [twin[index] for index in range(-len(twin), len(twin))]
-    for index in (len(twin), -len(twin) - 1, 10**6, -(10**6)):
-        with pytest.raises(IndexError):
-            ring[index]
+        assert list(ring) == list(twin)
     assert list(speedups.Ring(ring, 4)) == list(deque(twin, 4))
+
+
+def test_one_large_payload_does_not_widen_the_places_of_the_others() -> None:
+    ring = speedups.Ring((), 1_000)
+    stamp = (1.0, 1)
+    for _ in range(1_000):
+        ring.append((b"x" * 500, stamp))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        ring.append((b"y" * 5_000, stamp))
+        ring.append((b"z" * 100_000, stamp))
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert [len(payload) for payload, _ in list(ring)[-3:]] == [500, 5_000, 100_000]
+    assert grown < 120_000
+
+
+def test_the_newest_entry_stays_the_same_object_until_another_one_comes() -> None:
+    lane, slot, head = lane_in(lanes, slots, DataType.TICKER)
+    lane.file(head + BODIES[DataType.TICKER, False] % {b"time": b"%d" % NOW}, (1.0, 1))
+    first = slot.current
+    assert slot.current is first
+    slot.resize(50)
+    assert slot.current is first
+    lane.file(head + BODIES[DataType.TICKER, False] % {b"time": b"%d" % NOW}, (2.0, 1))
+
+    assert slot.current == (first[0], (2.0, 1))
+    assert slot.current is slot.current
+
+
+def test_the_newest_entry_outlives_its_place_in_the_history() -> None:
+    lane, slot, head = lane_in(lanes, slots, DataType.TRADE, limit=3)
+    body = b'%d,"trade_price":1,"sequential_id":%d,"stream_type":"REALTIME"}'
+    assert lane.file(head + body % (NOW, 100), (1.0, 1))
+    assert lane.file(head + body % (NOW, 101), (1.0, 1))
+    for number in range(6):  # each older than the newest one, and history all the same
+        assert lane.file(head + body % (NOW - 1, number), (2.0, 1))
+
+    assert slot.current == (head + body % (NOW, 101), (1.0, 1))
+    assert [entry[1][0] for entry in slot.history] == [2.0] * 3
+
+
+def test_replacing_the_history_leaves_the_newest_entry() -> None:
+    lane, slot, head = lane_in(lanes, slots, DataType.TICKER)
+    payload = head + BODIES[DataType.TICKER, False] % {b"time": b"%d" % NOW}
+    lane.file(payload, (1.0, 1))
+    slot.history = speedups.Ring((), 3)
+
+    assert slot.current == (payload, (1.0, 1))
+
+
+# -- lanes by their starts --
+
+starts = st.integers(0, 40).map(lambda number: b"%043d" % number)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["set", "set", "set", "pop", "get", "delete", "clear"]), starts, st.integers()), max_size=200))
+def test_a_table_of_starts_is_a_dict(calls: list[tuple[str, bytes, int]]) -> None:
+    table, twin = speedups.StartTable(), {}
+    for name, start, value in calls:
+        if name == "set":
+            table[start] = twin[start] = value
+        elif name == "delete" and start in twin:
+            del table[start], twin[start]
+        elif name == "clear" and value % 7 == 0:
+            table.clear()
+            twin.clear()
+        elif name == "pop":
+            assert table.pop(start, "gone") == twin.pop(start, "gone")
+        assert table.get(start) == twin.get(start)
+        assert len(table) == len(twin)
+    assert all(table.get(start) == value for start, value in twin.items())
+
+
+def test_a_table_of_starts_that_changes_for_ever_does_not_grow_for_ever() -> None:
+    table = speedups.StartTable()
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            table[b"%043d" % number] = number
+            if number >= 10:
+                del table[b"%043d" % (number - 10)]
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert len(table) == 10
+    assert grown < 50_000
 
 
 # -- lanes --
@@ -311,7 +408,7 @@ class Market:
 
     def __init__(self, lanes: Any, slots: Any, file: Any) -> None:
         self.file = file
-        self.by_start: dict[bytes, Any] = {}
+        self.by_start = lanes.StartTable()
         self.by_head: dict[bytes, Any] = {}
         self.slots: list[Any] = []
         self.attended: list[Any] = []

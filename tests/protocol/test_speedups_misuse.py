@@ -57,7 +57,7 @@ def trade_lane(slot: Any) -> Any:
 
 
 def file(messages: Any, lanes: dict[bytes, Any], attend: Any = None, position: int = 0) -> Any:
-    return speedups.file(messages, position, {}, lanes, STAMP, attend, None)
+    return speedups.file(messages, position, NO_STARTS, lanes, STAMP, attend, None)
 
 
 class Odd:
@@ -75,6 +75,7 @@ class OddBytes(bytes):
         raise AssertionError("nobody may ask")
 
 
+NO_STARTS = speedups and speedups.StartTable()
 NEW_LANE = speedups and speedups.Lane.__new__(speedups.Lane)
 WRONG: list[tuple[Callable[..., object], tuple[Any, ...]]] = [] if speedups is None else [
     *[(speedups.split, arguments) for arguments in (
@@ -82,13 +83,22 @@ WRONG: list[tuple[Callable[..., object], tuple[Any, ...]]] = [] if speedups is N
         (b"", None, []), (b"", -1, []),
     )],
     *[(speedups.file, arguments) for arguments in (
-        (), ([],), ([], 0, {}, {}, STAMP, None), ([], 0, {}, {}, STAMP, None, None, None), ((), 0, {}, {}, STAMP, None, None),
-        ([], "0", {}, {}, STAMP, None, None), ([], -1, {}, {}, STAMP, None, None), ([], 0, [], {}, STAMP, None, None),
-        ([], 0, {}, None, STAMP, None, None), ([], 0, {}, {}, None, None, None), ([], 0, {}, {}, (), None, None),
-        ([], 0, {}, {}, (1.0,), None, None), ([], 0, {}, {}, (1.0, 1, 1), None, None), ([], 0, {}, {}, (1.0, "1"), None, None),
-        ([], 0, {}, {}, (1.0, 1.0), None, None), ([], 0, {}, {}, ([], 1), None, None), ([], 0, {}, {}, [1.0, 1], None, None),
-        ([None], 0, {}, {}, STAMP, None, None), (["text"], 0, {}, {}, STAMP, None, None), ([bytearray(50)], 0, {}, {}, STAMP, None, None),
-        ([b"x" * 50], 0, {b"x" * 43: NEW_LANE}, {}, STAMP, None, None),
+        (), ([],), ([], 0, NO_STARTS, {}, STAMP, None), ([], 0, NO_STARTS, {}, STAMP, None, None, None), ((), 0, NO_STARTS, {}, STAMP, None, None),
+        ([], "0", NO_STARTS, {}, STAMP, None, None), ([], -1, NO_STARTS, {}, STAMP, None, None), ([], 0, [], {}, STAMP, None, None),
+        ([], 0, NO_STARTS, None, STAMP, None, None), ([], 0, NO_STARTS, {}, None, None, None), ([], 0, NO_STARTS, {}, (), None, None),
+        ([], 0, NO_STARTS, {}, (1.0,), None, None), ([], 0, NO_STARTS, {}, (1.0, 1, 1), None, None), ([], 0, NO_STARTS, {}, (1.0, "1"), None, None),
+        ([], 0, NO_STARTS, {}, (1.0, 1.0), None, None), ([], 0, NO_STARTS, {}, ([], 1), None, None), ([], 0, NO_STARTS, {}, [1.0, 1], None, None),
+        ([None], 0, NO_STARTS, {}, STAMP, None, None), (["text"], 0, NO_STARTS, {}, STAMP, None, None), ([bytearray(50)], 0, NO_STARTS, {}, STAMP, None, None),
+        ([b"x" * 50], 0, NO_STARTS, {b"x": NEW_LANE}, STAMP, None, None),
+    )],
+    *[(speedups.Ring((), 3).append, arguments) for arguments in (
+        (), (None,), (b"x",), ((b"x",),), ((b"x", None),), ((b"x", (1.0,)),), ((b"x", (1.0, "1")),), (("x", STAMP),), ([b"x", STAMP],),
+        ((b"x", STAMP), 1), ((bytearray(), STAMP),), ((b"x", ("1", 1)),),
+    )],
+    *[(getattr(speedups.StartTable(), name), arguments) for name, arguments in (
+        ("get", ()), ("get", ("x" * 43,)), ("get", (None,)), ("pop", ()), ("pop", (b"x" * 43,)), ("pop", (None, None)),
+        ("pop", ("x" * 43, None)), ("clear", (1,)), ("__setitem__", (b"x" * 42, 1)), ("__setitem__", (b"x" * 44, 1)),
+        ("__setitem__", ("x" * 43, 1)), ("__setitem__", (None, 1)), ("__delitem__", (None,)), ("__delitem__", (b"x",)),
     )],
     *[(speedups.Ring, arguments) for arguments in ((), ((),), ((), 0), ((), -1), ((), "1"), ((), None), (None, 3), (5, 3), ((), 3, 3))],
     *[(speedups.IdWindow, arguments) for arguments in ((), (0,), (-1,), ("1",), (1.5,), (1, 1))],
@@ -129,7 +139,7 @@ def test_numbers_too_large_for_the_machine_are_refused() -> None:
         lambda: speedups.IdWindow(2**70),
         lambda: speedups.IdWindow(3).resize(2**70),
         lambda: speedups.Ring((), 2**70),
-        lambda: speedups.file([], 0, {}, {}, (1.0, 2**70), None, None),
+        lambda: speedups.file([], 0, NO_STARTS, {}, (1.0, 2**70), None, None),
     ):
         with pytest.raises(OverflowError):
             call()
@@ -350,14 +360,10 @@ def test_what_runs_when_an_old_entry_goes_may_take_the_history_away() -> None:
         slot.history = slot.current = None  # type: ignore[assignment]
 
     slot.current = Odd(away)  # type: ignore[assignment]
-    assert ticker_lane(slot).file(ticker(), STAMP) == (ticker(), STAMP)
-
-    slot = ticker_slot()
-    slot.history.append(Odd(away))  # type: ignore[arg-type]
-    lane = ticker_lane(slot)
-    for number in range(3):
-        assert lane.file(ticker(1_700_000_000_000 + number), STAMP)
-    assert slot.history is None
+    ticker_lane(slot).file(ticker(), STAMP)
+    assert slot.history is slot.current is None
+    with pytest.raises(TypeError, match="fields"):
+        ticker_lane(slot).file(ticker(), STAMP)
 
 
 def test_a_ring_may_be_changed_while_it_is_filled_or_read() -> None:
@@ -365,17 +371,17 @@ def test_a_ring_may_be_changed_while_it_is_filled_or_read() -> None:
 
     def entries() -> Any:
         for number in range(20):
-            ring.append(-number)
-            yield number
+            ring.append((b"", (0.0, -number)))
+            yield b"x" * number * 50, (0.0, number)
         raise KeyError("enough")
 
     with pytest.raises(KeyError):
         ring.__init__(entries(), 5)
-    assert list(ring) == [17, -18, 18, -19, 19]
+    assert [stamp[1] for _, stamp in ring] == [17, -18, 18, -19, 19]
     seen = 0
     for _ in ring:
         seen += 1
-        ring.append(seen)
+        ring.append((b"", STAMP))
     assert seen == 5
 
 
@@ -415,7 +421,7 @@ def test_keys_of_the_tables_may_compare_as_they_like() -> None:
 
     class Key:
         def __hash__(self) -> int:
-            return hash(ticker()[:43])
+            return hash(HEAD)
 
         def __eq__(self, other: object) -> bool:
             messages.clear()
@@ -423,7 +429,7 @@ def test_keys_of_the_tables_may_compare_as_they_like() -> None:
             raise KeyError("no")
 
     with pytest.raises(KeyError):
-        speedups.file(messages, 0, {Key(): ticker_lane(ticker_slot())}, {}, STAMP, None, None)
+        speedups.file(messages, 0, NO_STARTS, {Key(): ticker_lane(ticker_slot())}, STAMP, None, None)
 
 
 # -- leaks --
@@ -432,7 +438,7 @@ def test_keys_of_the_tables_may_compare_as_they_like() -> None:
 def rounds_of_everything() -> list[Callable[[], object]]:
     slot, log, watched = ticker_slot(), trade_slot(), attended()
     lane, log_lane = ticker_lane(slot), trade_lane(log)
-    window, ring = speedups.IdWindow(8), speedups.Ring((), 4)
+    window, ring, starts = speedups.IdWindow(8), speedups.Ring((), 4), speedups.StartTable()
     stream = b"\x82\x7e\x00\x7e" + b"x" * 126
     key = StreamKey(DataType.CANDLE_1M, "KRW-BTC")
     candle_head = b"[" + predicted_head(DataType.CANDLE_1M, "KRW-BTC", simple=False)
@@ -453,8 +459,10 @@ def rounds_of_everything() -> list[Callable[[], object]]:
         lambda: speedups.split(stream * 3, 0, []),
         lambda: [window.admit(b"%d" % next(counter)), window.admit(b"x%d" % next(counter)), window.admit(b"5")],
         lambda: [window.admit_beside(b"%d" % next(counter)), window.admit(b"%d" % next(counter)), window.resize(next(counter) % 9 + 1), b"7" in window],
-        lambda: [ring.append((next(counter), "entry")), list(ring), ring[-1]],
-        lambda: speedups.Ring([object() for _ in range(9)], 5),
+        lambda: [ring.append((b"x" * (next(counter) % 9_999), STAMP)), list(ring)],
+        lambda: speedups.Ring([(b"x" * number * 1_700, (1.0, number)) for number in range(9)], 5),
+        lambda: [starts.pop(b"%043d" % (next(counter) % 90), None), starts.get(b"%043d" % 5)],
+        lambda: starts.__setitem__(b"%043d" % (next(counter) % 90), lane),
         lambda: lane.file(ticker(1_700_000_000_000 + next(counter)), STAMP),
         lambda: lane.file(ticker(1_600_000_000_000), STAMP),
         lambda: lane.file(b"no marker", STAMP),
@@ -517,7 +525,7 @@ def test_arguments_are_not_held_longer_than_needed() -> None:
     before = [sys.getrefcount(item) for item in watched]
     for _ in range(100):
         lane.file(payload, stamp)
-        speedups.file(messages, 0, {}, tables, stamp, None, None)
+        speedups.file(messages, 0, NO_STARTS, tables, stamp, None, None)
     slot.current = None
     slot.history = speedups.Ring((), 3)
 

@@ -21,8 +21,9 @@
 #endif
 
 /* Raised with every change of what Python expects of this module; `_extension.py` has the same number. */
-#define SPEEDUPS_VERSION 3
+#define SPEEDUPS_VERSION 4
 
+#define LINE 64 /* bytes that the processor fetches at once */
 #define START_LENGTH 43
 #define HEAD_SCAN_FROM 29
 #define TIMESTAMP_DIGITS 13
@@ -66,39 +67,358 @@ speedups_split(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return PyLong_FromSsize_t(position);
 }
 
-/* -- histories ---------------------------------------------------------------------------------------------------- */
+/* -- memory ------------------------------------------------------------------------------------------------------- */
 
-/* The newest `maxlen` entries, oldest first. What it holds are payloads and stamps, which refer to nothing, so the garbage
- * collector does not go through the histories of all markets. */
-typedef struct {
-    PyObject_HEAD
-    PyObject **items;
-    Py_ssize_t size, allocated, maxlen, first;
-} Ring;
+/* With many markets each message writes to pages that were last used thousands of messages ago, and finding out where a
+ * page of 4 KiB lies then costs more than writing to it. So once more than LAND_FROM bytes are in use, blocks come from
+ * *fields* of 2 MiB, for which the system is asked for one large page each. A field has blocks of one size, and goes back
+ * to the system when none of them is in use. */
+
+#if defined(__linux__)
+#include <sys/mman.h>
+
+#define FIELD ((size_t)2 << 20)
+#define LAND_FROM ((size_t)16 << 20)
+#define SMALLEST_ON_FIELD 4096
+#define LARGEST_ON_FIELD (FIELD / 4)
+#define TRACE_DOMAIN 0x75706274 /* for tracemalloc, which sees only the allocators of Python by itself */
+
+typedef struct Field {
+    struct Field *next, *before; /* among those with room */
+    void *freed;                 /* blocks that were in use, linked by their first bytes */
+    size_t size, live, untouched; /* bytes of a block; blocks in use; where the part begins that was never in use */
+} Field;
+
+static Field *fields_with_room;
+static size_t land_in_use;
+
+static size_t
+size_on_field(size_t size)
+{
+    return (size + LINE - 1) / LINE * LINE;
+}
+
+static void
+field_unlink(Field *field)
+{
+    if (field->before != NULL) field->before->next = field->next;
+    else if (fields_with_room == field) fields_with_room = field->next;
+    if (field->next != NULL) field->next->before = field->before;
+    field->next = field->before = NULL;
+}
+
+static void
+field_link(Field *field)
+{
+    field->next = fields_with_room;
+    if (field->next != NULL) field->next->before = field;
+    fields_with_room = field;
+}
 
 static int
-ring_append(Ring *self, PyObject *entry)
+field_has_room(const Field *field)
 {
-    if (self->size == self->maxlen) {
-        PyObject *oldest = self->items[self->first];
-        self->items[self->first] = Py_NewRef(entry);
-        if (++self->first == self->maxlen) self->first = 0;
-        Py_DECREF(oldest);
-        return 0;
+    return field->freed != NULL || field->untouched + field->size <= FIELD;
+}
+
+static Field *
+field_new(size_t size)
+{
+    char *mapped = mmap(NULL, 2 * FIELD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED) return NULL;
+    char *at = (char *)(((uintptr_t)mapped + FIELD - 1) & ~(uintptr_t)(FIELD - 1));
+    if (at > mapped) munmap(mapped, at - mapped);
+    munmap(at + FIELD, mapped + FIELD - at);
+#ifdef MADV_HUGEPAGE
+    madvise(at, FIELD, MADV_HUGEPAGE); /* where there are none, small ones do */
+#endif
+    Field *field = (Field *)at;
+    memset(field, 0, sizeof(Field));
+    field->size = size;
+    field->untouched = (sizeof(Field) + LINE - 1) / LINE * LINE;
+    field_link(field);
+    return field;
+}
+
+static void *
+field_take(size_t size)
+{
+    Field *field = fields_with_room;
+    while (field != NULL && field->size != size) field = field->next;
+    if (field == NULL && (field = field_new(size)) == NULL) return NULL;
+    void *block = field->freed;
+    if (block != NULL) memcpy(&field->freed, block, sizeof(void *));
+    else {
+        block = (char *)field + field->untouched;
+        field->untouched += size;
     }
-    if (self->size == self->allocated) { /* `first` is 0 until it is full */
-        Py_ssize_t wanted = self->allocated < 8 ? 8 : self->allocated * 2;
-        if (wanted > self->maxlen) wanted = self->maxlen;
-        PyObject **items = PyMem_Realloc(self->items, wanted * sizeof(PyObject *));
-        if (items == NULL) {
-            PyErr_NoMemory();
-            return -1;
+    field->live++;
+    if (!field_has_room(field)) field_unlink(field);
+    return block;
+}
+
+static void
+field_give_back(void *block)
+{
+    Field *field = (Field *)((uintptr_t)block & ~(uintptr_t)(FIELD - 1));
+    int had_room = field_has_room(field);
+    memcpy(block, &field->freed, sizeof(void *));
+    field->freed = block;
+    if (!had_room) field_link(field);
+    if (--field->live == 0) {
+        field_unlink(field);
+        munmap(field, FIELD);
+    }
+}
+#endif
+
+typedef struct {
+    char *start;  /* begins with a line */
+    void *block;
+    size_t size;
+    char is_on_field;
+} Land;
+
+/* So much memory that begins with a line; -1 with an exception. */
+static int
+land_take(Land *land, size_t count, size_t each)
+{
+    land->block = NULL;
+    land->is_on_field = 0;
+    if (count <= (PY_SSIZE_T_MAX - LINE) / each) {
+        land->size = count * each + LINE - 1;
+#if defined(__linux__)
+        size_t size = size_on_field(count * each);
+        if (land_in_use > LAND_FROM && size >= SMALLEST_ON_FIELD && size <= LARGEST_ON_FIELD
+            && (land->block = field_take(size)) != NULL) {
+            land->is_on_field = 1;
+            land->size = size;
+            PyTraceMalloc_Track(TRACE_DOMAIN, (uintptr_t)land->block, size);
         }
-        self->items = items;
-        self->allocated = wanted;
+#endif
+        if (land->block == NULL) land->block = PyMem_Malloc(land->size);
     }
-    self->items[self->size++] = Py_NewRef(entry);
+    if (land->block == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+#if defined(__linux__)
+    land_in_use += land->size;
+#endif
+    land->start = (char *)(((uintptr_t)land->block + LINE - 1) & ~(uintptr_t)(LINE - 1));
     return 0;
+}
+
+static void
+land_give_back(Land *land)
+{
+    if (land->block == NULL) return;
+#if defined(__linux__)
+    land_in_use -= land->size;
+    if (land->is_on_field) {
+        PyTraceMalloc_Untrack(TRACE_DOMAIN, (uintptr_t)land->block);
+        field_give_back(land->block);
+    }
+    else
+#endif
+        PyMem_Free(land->block);
+    land->block = NULL;
+    land->start = NULL;
+}
+
+/* -- histories ---------------------------------------------------------------------------------------------------- */
+
+/* The newest `maxlen` entries, oldest first, flat: payload and stamp of each are copied into one stretch of memory of the
+ * ring's own, in places of equal size.
+ *
+ * With many markets a history is long out of the processor's cache when its next entry comes. What costs then is not
+ * copying but waiting for memory: a block to be freed, one to be handed out, an object to be let go of. Here nothing of
+ * what was there is read, and the copy is written past the cache (`copy_past_cache`), so an entry costs the same with
+ * ten markets and with thousands. Entries become objects again when somebody reads them.
+ */
+
+#define WIDEST_PLACE 8192
+
+typedef struct {
+    double received_at;
+    int64_t epoch;
+    PyObject *apart; /* the payload as an object, where it is too large for a place */
+    size_t length;
+} PlaceHead;
+
+typedef struct {
+    PyObject_HEAD
+    char *places;       /* where `land` starts */
+    uint32_t width;     /* of a place in bytes, its head included; 0 until the first entry came */
+    uint32_t next;      /* where the next entry goes; the oldest one, where it is full */
+    uint32_t size, allocated, maxlen;
+    uint32_t apart;     /* how many payloads are objects */
+    Land land;
+} Ring;
+
+static size_t
+lines_for(size_t length)
+{
+    return (sizeof(PlaceHead) + length + LINE - 1) / LINE * LINE;
+}
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <emmintrin.h>
+
+/* Head and payload into an aligned place, whole lines and without fetching first what is overwritten.
+ *
+ * Everything goes from memory of the caller into registers and from there to the place: bytes that are put together on the
+ * stack can only be read back when all stores before them are done, and some of those wait for memory. */
+static void
+copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t length)
+{
+    __m128i *to = (__m128i *)place, *end = (__m128i *)(place + lines_for(length));
+    int64_t time;
+    memcpy(&time, &head->received_at, sizeof(time));
+    _mm_stream_si128(to++, _mm_set_epi64x(head->epoch, time));
+    _mm_stream_si128(to++, _mm_set_epi64x((int64_t)head->length, (int64_t)(intptr_t)head->apart));
+    const char *stop = payload + length;
+    for (; stop - payload >= 64; payload += 64, to += 4) {
+        const __m128i *from = (const __m128i *)payload;
+        __m128i a = _mm_loadu_si128(from), b = _mm_loadu_si128(from + 1);
+        __m128i c = _mm_loadu_si128(from + 2), d = _mm_loadu_si128(from + 3);
+        _mm_stream_si128(to, a);
+        _mm_stream_si128(to + 1, b);
+        _mm_stream_si128(to + 2, c);
+        _mm_stream_si128(to + 3, d);
+    }
+    for (; stop - payload >= 16; payload += 16) _mm_stream_si128(to++, _mm_loadu_si128((const __m128i *)payload));
+    if (stop > payload) {
+        uint64_t low = 0, high = 0;
+        if (length >= 16) { /* the last 16 bytes, less those that are there already */
+            unsigned shift = 8 * (unsigned)(16 - (stop - payload));
+            memcpy(&low, stop - 16, 8);
+            memcpy(&high, stop - 8, 8);
+            low = shift >= 64 ? high >> (shift - 64) : low >> shift | high << (64 - shift);
+            high = shift >= 64 ? 0 : high >> shift;
+        }
+        else
+            for (int i = 0; payload + i < stop; i++) {
+                uint64_t byte = (unsigned char)payload[i];
+                if (i < 8) low |= byte << (8 * i);
+                else high |= byte << (8 * (i - 8));
+            }
+        _mm_stream_si128(to++, _mm_set_epi64x((int64_t)high, (int64_t)low));
+    }
+    /* A line that is written in part only has to be fetched after all. */
+    while (to < end) _mm_stream_si128(to++, _mm_setzero_si128());
+}
+
+#define STREAM_END() _mm_sfence()
+#else
+
+static void
+copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t length)
+{
+    memcpy(place, head, sizeof(PlaceHead));
+    memcpy(place + sizeof(PlaceHead), payload, length);
+}
+
+#define STREAM_END() ((void)0)
+#endif
+
+static char *
+ring_place(const Ring *self, uint32_t at)
+{
+    return self->places + (size_t)at * self->width;
+}
+
+/* Room for `allocated` places of this width; what is there moves into it. */
+static int
+ring_move(Ring *self, size_t allocated, size_t width)
+{
+    Land land;
+    if (land_take(&land, allocated, width)) return -1;
+    if (width == self->width) memcpy(land.start, self->places, (size_t)self->size * width);
+    else
+        for (uint32_t i = 0; i < self->size; i++) memcpy(land.start + i * width, ring_place(self, i), self->width);
+    land_give_back(&self->land);
+    self->land = land;
+    self->places = land.start;
+    self->allocated = (uint32_t)allocated;
+    self->width = (uint32_t)width;
+    return 0;
+}
+
+/* Room for one more entry of this size: 1 where it fits its place, 0 where its payload has to stay apart, -1 with an
+ * exception. Payloads of one stream are nearly equal in size, and an outlier must not widen the places of all others. */
+static int
+ring_make_room(Ring *self, size_t length)
+{
+    size_t width = lines_for(length), allocated = self->allocated;
+    int fits = width <= WIDEST_PLACE && (self->size == 0 || width <= 2 * (size_t)self->width);
+    if (!fits || width < self->width) width = self->width ? self->width : LINE;
+    if (self->size == self->allocated && self->size < self->maxlen) {
+        allocated = allocated ? 2 * allocated : 1;
+        if (allocated > self->maxlen) allocated = self->maxlen;
+    }
+    if (width == self->width && allocated == self->allocated) return fits;
+    return ring_move(self, allocated, width) ? -1 : fits;
+}
+
+/* Adds an entry, and the oldest one goes where it is full. `payload` is the object that `data` is of, or NULL. Runs no
+ * code of others. */
+static int
+ring_put(Ring *self, const char *data, size_t length, PyObject *payload, double received_at, int64_t epoch)
+{
+    PlaceHead head = {received_at, epoch, NULL, length};
+    if (sizeof(PlaceHead) + length > self->width || (self->next == self->allocated && self->size < self->maxlen)) {
+        int fits = ring_make_room(self, length);
+        if (fits < 0) return -1;
+        if (!fits) {
+            head.apart = payload != NULL && PyBytes_CheckExact(payload) ? Py_NewRef(payload)
+                                                                       : PyBytes_FromStringAndSize(data, length);
+            if (head.apart == NULL) return -1;
+        }
+    }
+    char *place = ring_place(self, self->next);
+    if (self->apart && self->size == self->maxlen) {
+        PyObject *before = ((PlaceHead *)place)->apart;
+        if (before != NULL) {
+            self->apart--;
+            Py_DECREF(before);
+        }
+    }
+    if (head.apart != NULL) self->apart++;
+    copy_past_cache(place, &head, data, head.apart != NULL ? 0 : length);
+    if (self->size < self->maxlen) self->size++;
+    if (++self->next == self->maxlen) self->next = 0;
+    return 0;
+}
+
+static PyObject *
+new_entry(PyObject *payload, PyObject *stamp)
+{
+    PyObject *entry = PyTuple_Pack(2, payload, stamp);
+    /* Bytes, a time and a number form no cycle. The collector would find that out later, at the cost of a look at each. */
+    if (entry != NULL && PyBytes_CheckExact(payload)) PyObject_GC_UnTrack(entry);
+    return entry;
+}
+
+/* The entry at this index, as objects. */
+static PyObject *
+ring_entry(const Ring *self, uint32_t index)
+{
+    uint32_t at = self->size == self->maxlen && index >= self->maxlen - self->next ? index - (self->maxlen - self->next)
+                  : self->size == self->maxlen                                     ? index + self->next
+                                                                                   : index;
+    PlaceHead *head = (PlaceHead *)ring_place(self, at);
+    PyObject *payload = head->apart ? Py_NewRef(head->apart)
+                                    : PyBytes_FromStringAndSize((const char *)(head + 1), head->length);
+    PyObject *time = PyFloat_FromDouble(head->received_at), *epoch = PyLong_FromLongLong(head->epoch);
+    PyObject *stamp = time && epoch ? PyTuple_Pack(2, time, epoch) : NULL;
+    PyObject *entry = payload && stamp ? new_entry(payload, stamp) : NULL;
+    if (stamp != NULL) PyObject_GC_UnTrack(stamp);
+    Py_XDECREF(payload);
+    Py_XDECREF(time);
+    Py_XDECREF(epoch);
+    Py_XDECREF(stamp);
+    return entry;
 }
 
 static Py_ssize_t
@@ -107,25 +427,58 @@ ring_length(Ring *self)
     return self->size;
 }
 
+/* Over the entries that are there now. Making objects may run code of others, which may add some meanwhile. */
 static PyObject *
-ring_item(Ring *self, Py_ssize_t index)
+ring_iter(Ring *self)
 {
-    if (index < 0 || index >= self->size) {
-        PyErr_SetString(PyExc_IndexError, "index out of range");
-        return NULL;
+    PyObject *entries = PyList_New(0);
+    if (entries == NULL) return NULL;
+    for (uint32_t i = 0; i < self->size; i++) {
+        PyObject *entry = ring_entry(self, i);
+        int failed = entry == NULL || PyList_Append(entries, entry);
+        Py_XDECREF(entry);
+        if (failed) {
+            Py_DECREF(entries);
+            return NULL;
+        }
     }
-    Py_ssize_t at = self->first + index;
-    return Py_NewRef(self->items[at < self->maxlen ? at : at - self->maxlen]);
+    PyObject *iterator = PyObject_GetIter(entries);
+    Py_DECREF(entries);
+    return iterator;
+}
+
+static int
+read_stamp(PyObject *stamp, double *received_at, Py_ssize_t *epoch)
+{
+    PyObject *time = PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2 ? PyTuple_GET_ITEM(stamp, 0) : NULL;
+    if (time == NULL || !(PyFloat_CheckExact(time) || PyLong_CheckExact(time))
+        || !PyLong_CheckExact(PyTuple_GET_ITEM(stamp, 1))) {
+        PyErr_SetString(PyExc_TypeError, "a stamp is a tuple of a time and an epoch");
+        return -1;
+    }
+    *received_at = PyFloat_AsDouble(time);
+    if (*received_at == -1.0 && PyErr_Occurred()) return -1;
+    *epoch = PyLong_AsSsize_t(PyTuple_GET_ITEM(stamp, 1));
+    return *epoch == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 static PyObject *
-ring_append_method(Ring *self, PyObject *entry)
+ring_append(Ring *self, PyObject *entry)
 {
+    double received_at;
+    Py_ssize_t epoch;
     if (self->maxlen == 0) { /* made by `__new__` alone */
         PyErr_SetString(PyExc_ValueError, "this Ring has no maxlen yet");
         return NULL;
     }
-    if (ring_append(self, entry)) return NULL;
+    if (!PyTuple_Check(entry) || PyTuple_GET_SIZE(entry) != 2 || !PyBytes_Check(PyTuple_GET_ITEM(entry, 0))) {
+        PyErr_SetString(PyExc_TypeError, "an entry is a tuple of bytes and a stamp");
+        return NULL;
+    }
+    if (read_stamp(PyTuple_GET_ITEM(entry, 1), &received_at, &epoch)) return NULL;
+    PyObject *payload = PyTuple_GET_ITEM(entry, 0);
+    if (ring_put(self, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), payload, received_at, epoch)) return NULL;
+    STREAM_END();
     Py_RETURN_NONE;
 }
 
@@ -136,17 +489,18 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
     PyObject *entries;
     Py_ssize_t maxlen;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "On", names, &entries, &maxlen)) return -1;
-    if (maxlen < 1 || self->maxlen != 0) {
-        PyErr_SetString(PyExc_ValueError, "maxlen must be at least 1, and is set once");
+    if (maxlen < 1 || maxlen > INT32_MAX || self->maxlen != 0) {
+        PyErr_SetString(PyExc_ValueError, "maxlen must be at least 1 and within bounds, and is set once");
         return -1;
     }
-    self->maxlen = maxlen;
+    self->maxlen = (uint32_t)maxlen;
     PyObject *iterator = PyObject_GetIter(entries), *entry;
     if (iterator == NULL) return -1;
     while ((entry = PyIter_Next(iterator)) != NULL) {
-        int failed = ring_append(self, entry);
+        PyObject *done = ring_append(self, entry);
+        Py_XDECREF(done);
         Py_DECREF(entry);
-        if (failed) break;
+        if (done == NULL) break;
     }
     Py_DECREF(iterator);
     return PyErr_Occurred() ? -1 : 0;
@@ -155,19 +509,18 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
 static void
 ring_dealloc(Ring *self)
 {
-    for (Py_ssize_t i = 0; i < self->size; i++) Py_DECREF(self->items[i]);
-    PyMem_Free(self->items);
+    for (uint32_t i = 0; self->apart && i < self->size; i++) Py_XDECREF(((PlaceHead *)ring_place(self, i))->apart);
+    land_give_back(&self->land);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMethodDef ring_methods[] = {
-    {"append", (PyCFunction)ring_append_method, METH_O, PyDoc_STR("Add an entry; the oldest one goes where it is full.")},
+    {"append", (PyCFunction)ring_append, METH_O, PyDoc_STR("Add an entry; the oldest one goes where it is full.")},
     {NULL}
 };
 
 static PySequenceMethods ring_as_sequence = {
     .sq_length = (lenfunc)ring_length,
-    .sq_item = (ssizeargfunc)ring_item,
 };
 
 static PyTypeObject RingType = {
@@ -179,6 +532,7 @@ static PyTypeObject RingType = {
     .tp_new = PyType_GenericNew,
     .tp_init = (initproc)ring_init,
     .tp_dealloc = (destructor)ring_dealloc,
+    .tp_iter = (getiterfunc)ring_iter,
     .tp_methods = ring_methods,
     .tp_as_sequence = &ring_as_sequence,
 };
@@ -188,13 +542,14 @@ static PyTypeObject RingType = {
 /* The last `size` ids. Nearly always the next one is larger than all before it, so looking for it can be slow. */
 typedef struct {
     PyObject_HEAD
-    int64_t *ids;
-    Py_ssize_t size, count, next, allocated;
+    int64_t *ids;  /* where `land` starts */
     int64_t largest;
+    Py_ssize_t next, count, size, allocated;
     /* Sets of ids, as bytes, that are remembered beside them, or NULL. After `size` ids in line the younger one takes
      * the place of the older one, so each is remembered until at least that many others came. */
     PyObject *beside, *beside_older;
     Py_ssize_t since;  /* how many came in line since it last did */
+    Land land;
 } IdWindow;
 
 /* -1 where it is no number of 1 to 18 digits without a leading zero. */
@@ -233,19 +588,31 @@ window_count(IdWindow *self)
     Py_XDECREF(oldest);
 }
 
+/* Room for `allocated` ids; the newest `kept` move into it, oldest first. */
+static int
+window_move(IdWindow *self, Py_ssize_t kept, Py_ssize_t allocated)
+{
+    Land land;
+    if (land_take(&land, allocated, sizeof(int64_t))) return -1;
+    int64_t *ids = (int64_t *)land.start;
+    for (Py_ssize_t i = 0; i < kept; i++) {
+        Py_ssize_t at = self->next - kept + i;
+        ids[i] = self->ids[at < 0 ? at + self->count : at];
+    }
+    land_give_back(&self->land);
+    self->land = land;
+    self->ids = ids;
+    self->allocated = allocated;
+    return 0;
+}
+
 static int
 window_push(IdWindow *self, int64_t id)
 {
     if (self->count < self->size && self->count == self->allocated) {
         Py_ssize_t wanted = self->allocated < 16 ? 16 : self->allocated * 2;
         if (wanted > self->size) wanted = self->size;
-        int64_t *ids = PyMem_Realloc(self->ids, wanted * sizeof(int64_t));
-        if (ids == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        self->ids = ids;
-        self->allocated = wanted;
+        if (window_move(self, self->count, wanted)) return -1;
     }
     self->ids[self->next] = id;
     if (self->count < self->size) self->count++;
@@ -318,15 +685,7 @@ window_resize(IdWindow *self, PyObject *argument)
         return NULL;
     }
     Py_ssize_t kept = self->count < size ? self->count : size;
-    int64_t *ids = PyMem_Malloc((kept ? kept : 1) * sizeof(int64_t));
-    if (ids == NULL) return PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < kept; i++) { /* the newest ones, oldest first */
-        Py_ssize_t at = self->next - kept + i;
-        ids[i] = self->ids[at < 0 ? at + self->count : at];
-    }
-    PyMem_Free(self->ids);
-    self->ids = ids;
-    self->allocated = kept ? kept : 1;
+    if (window_move(self, kept, kept ? kept : 1)) return NULL;
     self->count = kept;
     self->size = size;
     self->next = kept == size ? 0 : kept;
@@ -351,7 +710,7 @@ window_init(IdWindow *self, PyObject *args, PyObject *keywords)
 static void
 window_dealloc(IdWindow *self)
 {
-    PyMem_Free(self->ids);
+    land_give_back(&self->land);
     Py_XDECREF(self->beside);
     Py_XDECREF(self->beside_older);
     Py_TYPE(self)->tp_free((PyObject *)self);
@@ -389,12 +748,13 @@ static PyTypeObject IdWindowType = {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *current;  /* (payload, stamp) or None */
+    PyObject *current;  /* (payload, stamp) or None; NULL where nobody has asked yet for the newest one, see `is_newest` */
     PyObject *history;  /* Ring */
     PyObject *ids;      /* IdWindow, or None where payloads have no ids */
     Py_ssize_t revision;
     Py_ssize_t epoch;
     char is_attended;
+    char is_newest;  /* the current entry is the last one of the history, and no object yet */
     unsigned char digits;
     char timestamp[LONGEST_TIMESTAMP];
 } SlotCore;
@@ -411,6 +771,7 @@ core_traverse(SlotCore *self, visitproc visit, void *arg)
 static int
 core_clear(SlotCore *self)
 {
+    self->is_newest = 0;
     Py_CLEAR(self->current);
     Py_CLEAR(self->history);
     Py_CLEAR(self->ids);
@@ -423,6 +784,58 @@ core_dealloc(SlotCore *self)
     PyObject_GC_UnTrack(self);
     core_clear(self);
     Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/* The current entry, as an object that stays the same until another one comes. */
+static PyObject *
+core_get_current(SlotCore *self, void *closure)
+{
+    if (self->current == NULL && self->is_newest) {
+        Ring *ring = (Ring *)self->history; /* which the setter makes sure of */
+        PyObject *entry = ring_entry(ring, ring->size - 1);
+        if (entry == NULL) return NULL;
+        if (self->is_newest) { /* nothing else came while it was made */
+            self->current = entry;
+            self->is_newest = 0;
+        }
+        else Py_DECREF(entry);
+    }
+    if (self->current == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "current");
+        return NULL;
+    }
+    return Py_NewRef(self->current);
+}
+
+static int
+core_set_current(SlotCore *self, PyObject *value, void *closure)
+{
+    PyObject *before = self->current;
+    self->current = Py_XNewRef(value);
+    self->is_newest = 0;
+    Py_XDECREF(before);
+    return 0;
+}
+
+static PyObject *
+core_get_history(SlotCore *self, void *closure)
+{
+    if (self->history == NULL) PyErr_SetString(PyExc_AttributeError, "history");
+    return Py_XNewRef(self->history);
+}
+
+static int
+core_set_history(SlotCore *self, PyObject *value, void *closure)
+{
+    if (self->is_newest) { /* it is read from the history that goes */
+        PyObject *current = core_get_current(self, NULL);
+        if (current == NULL) return -1;
+        Py_DECREF(current);
+    }
+    PyObject *before = self->history;
+    self->history = Py_XNewRef(value);
+    Py_XDECREF(before);
+    return 0;
 }
 
 static PyObject *
@@ -444,8 +857,6 @@ core_set_timestamp(SlotCore *self, PyObject *value, void *closure)
 }
 
 static PyMemberDef core_members[] = {
-    {"current", T_OBJECT_EX, offsetof(SlotCore, current), 0, NULL},
-    {"history", T_OBJECT_EX, offsetof(SlotCore, history), 0, NULL},
     {"ids", T_OBJECT_EX, offsetof(SlotCore, ids), 0, NULL},
     {"revision", T_PYSSIZET, offsetof(SlotCore, revision), 0, NULL},
     {"epoch", T_PYSSIZET, offsetof(SlotCore, epoch), 0, NULL},
@@ -454,6 +865,8 @@ static PyMemberDef core_members[] = {
 };
 
 static PyGetSetDef core_getset[] = {
+    {"current", (getter)core_get_current, (setter)core_set_current, NULL, NULL},
+    {"history", (getter)core_get_history, (setter)core_set_history, NULL, NULL},
     {"timestamp", (getter)core_get_timestamp, (setter)core_set_timestamp, NULL, NULL},
     {NULL}
 };
@@ -484,9 +897,18 @@ typedef struct {
     PyObject *marker;  /* bytes, what stands before the timestamp (ticker) or the id (trade) */
     PyObject *tails;   /* tuple of bytes, one of which ends the payload (orderbook) */
     Py_ssize_t position;
-    int kind;
     Py_ssize_t rare;   /* where in the marker the byte stands that is looked for first */
+    int kind;
 } Lane;
+
+/* One payload and when it came. The objects are those that the caller has, if it has any. */
+typedef struct {
+    const char *data;
+    Py_ssize_t size;
+    PyObject *payload, *stamp;
+    double received_at;
+    Py_ssize_t epoch;
+} Arrival;
 
 static const char *
 find_last(const char *start, const char *end, const char *what, Py_ssize_t length)
@@ -521,86 +943,90 @@ is_before(const char *at, Py_ssize_t length, const SlotCore *slot)
 static int
 check_slot(const SlotCore *slot)
 {
-    if (slot && slot->current && slot->history && Py_IS_TYPE(slot->history, &RingType) && ((Ring *)slot->history)->maxlen
-        && slot->ids && (slot->ids == Py_None || (Py_IS_TYPE(slot->ids, &IdWindowType) && ((IdWindow *)slot->ids)->size)))
+    if (slot && (slot->current || slot->is_newest) && slot->history && Py_IS_TYPE(slot->history, &RingType)
+        && ((Ring *)slot->history)->maxlen && slot->ids
+        && (slot->ids == Py_None || (Py_IS_TYPE(slot->ids, &IdWindowType) && ((IdWindow *)slot->ids)->size)))
         return 0;
     PyErr_SetString(PyExc_TypeError, "a slot's fields are not what they should be");
     return -1;
 }
 
-/* The usual case: the entry becomes the newest one. What is let go of may run code, so that comes last. */
+/* The usual case: what arrived becomes the newest entry. What is let go of may run code, so that comes last. */
 static int
-advance(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits)
+advance(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits)
 {
+    if (ring_put((Ring *)slot->history, arrival->data, arrival->size, arrival->payload, arrival->received_at,
+                 arrival->epoch))
+        return FAILED;
     memcpy(slot->timestamp, at, digits);
     slot->digits = (unsigned char)digits;
-    PyObject *before = slot->current;
-    slot->current = Py_NewRef(entry);
     slot->revision++;
-    int failed = ring_append((Ring *)slot->history, entry);
-    Py_DECREF(before);
-    return failed ? FAILED : TAKEN;
+    slot->is_newest = 1;
+    PyObject *before = slot->current;
+    if (before != NULL) {
+        slot->current = NULL;
+        Py_DECREF(before);
+    }
+    return TAKEN;
 }
 
 /* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
 static int
-ask_slot(PyObject *name, SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits, PyObject *identity)
+ask_slot(PyObject *name, SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, PyObject *identity,
+         PyObject **entry)
 {
+    /* It may add to the history without changing the current entry. */
+    PyObject *current = core_get_current(slot, NULL);
+    if (current == NULL) return FAILED;
+    Py_DECREF(current);
     PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
-    if (timestamp == NULL) return FAILED;
-    PyObject *args[4] = {(PyObject *)slot, entry, timestamp, identity};
-    size_t count = identity == NULL ? 3 : 4;
-    PyObject *answer = PyObject_VectorcallMethod(name, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    Py_DECREF(timestamp);
-    if (answer == NULL) return FAILED;
-    int taken = PyObject_IsTrue(answer);
-    Py_DECREF(answer);
+    *entry = new_entry(arrival->payload, arrival->stamp);
+    int taken = -1;
+    if (timestamp != NULL && *entry != NULL) {
+        PyObject *args[4] = {(PyObject *)slot, *entry, timestamp, identity};
+        size_t count = identity == NULL ? 3 : 4;
+        PyObject *answer = PyObject_VectorcallMethod(name, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        taken = answer == NULL ? -1 : PyObject_IsTrue(answer);
+        Py_XDECREF(answer);
+    }
+    Py_XDECREF(timestamp);
+    if (taken <= 0) Py_CLEAR(*entry);
     return taken < 0 ? FAILED : taken ? TAKEN : REFUSED;
 }
 
 static int
-take_state(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits)
+take_state(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, PyObject **entry)
 {
-    if (is_before(at, digits, slot)) return ask_slot(str_take, slot, entry, at, digits, NULL);
-    return advance(slot, entry, at, digits);
+    if (is_before(at, digits, slot)) return ask_slot(str_take, slot, arrival, at, digits, NULL, entry);
+    return advance(slot, arrival, at, digits);
 }
 
 static int
-take_trade(SlotCore *slot, PyObject *entry, const char *at, Py_ssize_t digits, const char *id, Py_ssize_t id_length,
-           Py_ssize_t epoch)
+take_trade(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, const char *id,
+           Py_ssize_t id_length, PyObject **entry)
 {
-    if (epoch == slot->epoch && slot->ids != Py_None && !is_before(at, digits, slot)) {
+    if (arrival->epoch == slot->epoch && slot->ids != Py_None && !is_before(at, digits, slot)) {
         IdWindow *ids = (IdWindow *)slot->ids;
         int64_t number = parse_id(id, id_length);
         if (number > ids->largest) {
+            if (window_push(ids, number)) return FAILED;
             ids->largest = number;
-            return window_push(ids, number) ? FAILED : advance(slot, entry, at, digits);
+            return advance(slot, arrival, at, digits);
         }
     }
     PyObject *identity = PyBytes_FromStringAndSize(id, id_length);
     if (identity == NULL) return FAILED;
-    int result = ask_slot(str_take_identified, slot, entry, at, digits, identity);
+    int result = ask_slot(str_take_identified, slot, arrival, at, digits, identity, entry);
     Py_DECREF(identity);
     return result;
 }
 
-static PyObject *
-new_entry(PyObject *payload, PyObject *stamp)
-{
-    PyObject *entry = PyTuple_Pack(2, payload, stamp);
-    /* Bytes, a time and a number form no cycle. The collector would find that out later, at the cost of a look at each. */
-    if (entry != NULL && PyBytes_CheckExact(payload)) PyObject_GC_UnTrack(entry);
-    return entry;
-}
-
-/* Files one payload; `*entry` is set where the answer is TAKEN. */
+/* Files one payload. Where Python code took it, `*entry` is the object that it was given. */
 static int
-lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyObject **entry)
+lane_take(const Lane *lane, const Arrival *arrival, PyObject **entry)
 {
-    const char *data = PyBytes_AS_STRING(payload);
-    Py_ssize_t size = PyBytes_GET_SIZE(payload);
-    Py_ssize_t position = lane->position < size ? lane->position : size;
-    const char *end = data + size, *at, *id = NULL;
+    const char *data = arrival->data, *end = data + arrival->size, *at, *id = NULL;
+    Py_ssize_t position = lane->position < arrival->size ? lane->position : arrival->size;
     Py_ssize_t id_length = 0;
     SlotCore *slot = lane->slot;
     if (check_slot(slot)) return FAILED;
@@ -609,7 +1035,7 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lane->tails) && !is_ours; i++) {
             PyObject *tail = PyTuple_GET_ITEM(lane->tails, i);
             Py_ssize_t length = PyBytes_GET_SIZE(tail);
-            is_ours = length <= size && memcmp(end - length, PyBytes_AS_STRING(tail), length) == 0;
+            is_ours = length <= arrival->size && memcmp(end - length, PyBytes_AS_STRING(tail), length) == 0;
         }
         if (!is_ours) return NOT_AS_PREDICTED;
         at = data + position;
@@ -633,42 +1059,41 @@ lane_take(Lane *lane, PyObject *payload, PyObject *stamp, Py_ssize_t epoch, PyOb
         }
     }
     Py_ssize_t digits = end - at < TIMESTAMP_DIGITS ? end - at : TIMESTAMP_DIGITS;
-    PyObject *made = new_entry(payload, stamp);
-    int result = FAILED;
-    if (made != NULL) {
-        result = id == NULL ? take_state(slot, made, at, digits)
-                            : take_trade(slot, made, at, digits, id, id_length, epoch);
-        if (result == TAKEN) *entry = Py_NewRef(made);
-        Py_DECREF(made);
-    }
-    return result;
+    return id == NULL ? take_state(slot, arrival, at, digits, entry)
+                      : take_trade(slot, arrival, at, digits, id, id_length, entry);
 }
 
+/* What arrived with a stamp; -1 with an exception where that is none. */
 static int
-stamp_epoch(PyObject *stamp, Py_ssize_t *epoch)
+arrive(Arrival *arrival, PyObject *stamp)
 {
-    PyObject *time = PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2 ? PyTuple_GET_ITEM(stamp, 0) : NULL;
-    if (time == NULL || !(PyFloat_CheckExact(time) || PyLong_CheckExact(time))
-        || !PyLong_CheckExact(PyTuple_GET_ITEM(stamp, 1))) {
-        PyErr_SetString(PyExc_TypeError, "a stamp is a tuple of a time and an epoch");
-        return -1;
-    }
-    *epoch = PyLong_AsSsize_t(PyTuple_GET_ITEM(stamp, 1));
-    return *epoch == -1 && PyErr_Occurred() ? -1 : 0;
+    arrival->stamp = stamp;
+    return read_stamp(stamp, &arrival->received_at, &arrival->epoch);
+}
+
+static void
+arrive_as(Arrival *arrival, PyObject *payload)
+{
+    arrival->payload = payload;
+    arrival->data = PyBytes_AS_STRING(payload);
+    arrival->size = PyBytes_GET_SIZE(payload);
 }
 
 static PyObject *
 lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    Py_ssize_t epoch;
+    Arrival arrival;
     if (nargs != 2 || !PyBytes_Check(args[0])) {
         PyErr_SetString(PyExc_TypeError, "file(bytes, stamp)");
         return NULL;
     }
-    if (stamp_epoch(args[1], &epoch)) return NULL;
+    if (arrive(&arrival, args[1])) return NULL;
+    arrive_as(&arrival, args[0]);
     PyObject *entry = NULL;
-    switch (lane_take(self, args[0], args[1], epoch, &entry)) {
-    case TAKEN: return entry;
+    int result = lane_take(self, &arrival, &entry);
+    STREAM_END();
+    switch (result) {
+    case TAKEN: return entry != NULL ? entry : core_get_current(self->slot, NULL);
     case REFUSED: Py_RETURN_FALSE;
     case NOT_AS_PREDICTED: Py_RETURN_NONE;
     default: return NULL;
@@ -766,33 +1191,239 @@ static PyTypeObject LaneType = {
     .tp_members = lane_members,
 };
 
+/* -- lanes by the first bytes of a payload -------------------------------------------------------------------------- */
+
+/* A dict of bytes of START_LENGTH to lanes, with open addressing and the keys inside: one look-up reads one line of memory,
+ * and which one is known before, so that it can be fetched ahead. It is kept at most half full. */
+typedef struct {
+    PyObject *lane;  /* NULL: free */
+    char is_gone;    /* was in use: the search goes on behind it */
+    char start[START_LENGTH];
+    char unused[LINE - sizeof(PyObject *) - 1 - START_LENGTH];
+} Berth;
+
+typedef struct {
+    PyObject_HEAD
+    Berth *berths;  /* where `land` starts */
+    size_t count;   /* a power of two, or 0 */
+    size_t used, taken;  /* lanes; berths that are not free */
+    Land land;
+} StartTable;
+
+static uint64_t
+word_at(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* Keys come from the wanted set and not from the exchange, so nobody can choose them to collide. */
+static size_t
+hash_start(const char *start)
+{
+    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t one = word_at(start) * odd, two = word_at(start + 8) * UINT64_C(0xC2B2AE3D27D4EB4F);
+    one = ((one ^ (one >> 29)) + word_at(start + 16)) * odd;
+    two = ((two ^ (two >> 31)) + word_at(start + 24)) * odd;
+    one = ((one ^ (one >> 32)) + word_at(start + 32)) * odd;
+    two = ((two ^ (two >> 30)) + word_at(start + START_LENGTH - 8)) * odd;
+    one = (one ^ (two >> 27) ^ (two << 17)) * odd;
+    return (size_t)(one ^ (one >> 32));
+}
+
+/* The berth of a start, or the free one where it would go. There is always one. */
+static Berth *
+find_berth(const StartTable *self, const char *start, size_t hash)
+{
+    for (size_t at = hash & (self->count - 1);; at = (at + 1) & (self->count - 1)) {
+        Berth *berth = &self->berths[at];
+        if (berth->lane == NULL ? !berth->is_gone : memcmp(berth->start, start, START_LENGTH) == 0) return berth;
+    }
+}
+
+static int
+starts_grow(StartTable *self)
+{
+    size_t count = 64;
+    while (count < self->used * 4) count *= 2;
+    StartTable old = *self;
+    if (land_take(&self->land, count, sizeof(Berth))) {
+        self->land = old.land;
+        return -1;
+    }
+    memset(self->land.start, 0, count * sizeof(Berth));
+    self->berths = (Berth *)self->land.start;
+    self->count = count;
+    self->taken = self->used;
+    for (size_t i = 0; i < old.count; i++)
+        if (old.berths[i].lane != NULL) *find_berth(self, old.berths[i].start, hash_start(old.berths[i].start)) = old.berths[i];
+    land_give_back(&old.land);
+    return 0;
+}
+
+static int
+check_start(PyObject *start)
+{
+    if (PyBytes_Check(start) && PyBytes_GET_SIZE(start) == START_LENGTH) return 0;
+    PyErr_Format(PyExc_ValueError, "a start is %d bytes", START_LENGTH);
+    return -1;
+}
+
+/* The lane of a start, borrowed, or NULL without an exception. */
+static PyObject *
+starts_find(const StartTable *self, const char *start)
+{
+    return self->count ? find_berth(self, start, hash_start(start))->lane : NULL;
+}
+
+static PyObject *
+starts_get(StartTable *self, PyObject *start)
+{
+    if (!PyBytes_Check(start)) {
+        PyErr_SetString(PyExc_TypeError, "a start is bytes");
+        return NULL;
+    }
+    PyObject *lane = PyBytes_GET_SIZE(start) == START_LENGTH ? starts_find(self, PyBytes_AS_STRING(start)) : NULL;
+    return Py_NewRef(lane != NULL ? lane : Py_None);
+}
+
+static int
+starts_set(StartTable *self, PyObject *start, PyObject *lane)
+{
+    if (check_start(start)) return -1;
+    const char *key = PyBytes_AS_STRING(start);
+    PyObject *before = NULL;
+    if (lane == NULL) {
+        Berth *berth = self->count ? find_berth(self, key, hash_start(key)) : NULL;
+        if (berth == NULL || berth->lane == NULL) {
+            PyErr_SetObject(PyExc_KeyError, start);
+            return -1;
+        }
+        before = berth->lane;
+        berth->lane = NULL;
+        berth->is_gone = 1;
+        self->used--;
+    }
+    else {
+        if (2 * (self->taken + 1) > self->count && starts_grow(self)) return -1;
+        Berth *berth = find_berth(self, key, hash_start(key));
+        before = berth->lane;
+        if (before == NULL) {
+            memcpy(berth->start, key, START_LENGTH);
+            self->used++;
+            self->taken++;
+        }
+        berth->lane = Py_NewRef(lane);
+    }
+    Py_XDECREF(before);
+    return 0;
+}
+
+static PyObject *
+starts_pop(StartTable *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "pop(start, default)");
+        return NULL;
+    }
+    PyObject *lane = starts_get(self, args[0]);
+    if (lane == NULL || lane != Py_None) {
+        if (lane != NULL && starts_set(self, args[0], NULL)) Py_CLEAR(lane);
+        return lane;
+    }
+    Py_DECREF(lane);
+    return Py_NewRef(args[1]);
+}
+
+static Py_ssize_t
+starts_length(StartTable *self)
+{
+    return (Py_ssize_t)self->used;
+}
+
+static int
+starts_traverse(StartTable *self, visitproc visit, void *arg)
+{
+    for (size_t i = 0; i < self->count; i++) Py_VISIT(self->berths[i].lane);
+    return 0;
+}
+
+static int
+starts_clear(StartTable *self)
+{
+    Berth *berths = self->berths;
+    Land land = self->land;
+    size_t count = self->count;
+    self->berths = NULL;
+    self->land.block = NULL;
+    self->count = self->used = self->taken = 0;
+    for (size_t i = 0; i < count; i++) Py_XDECREF(berths[i].lane);
+    land_give_back(&land);
+    return 0;
+}
+
+static PyObject *
+starts_clear_method(StartTable *self, PyObject *nothing)
+{
+    starts_clear(self);
+    Py_RETURN_NONE;
+}
+
+static void
+starts_dealloc(StartTable *self)
+{
+    PyObject_GC_UnTrack(self);
+    starts_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef starts_methods[] = {
+    {"get", (PyCFunction)starts_get, METH_O, PyDoc_STR("The lane of a start, or None.")},
+    {"pop", (PyCFunction)(void (*)(void))starts_pop, METH_FASTCALL, PyDoc_STR("Take a lane out; the default where it is not there.")},
+    {"clear", (PyCFunction)starts_clear_method, METH_NOARGS, PyDoc_STR("Take all lanes out.")},
+    {NULL}
+};
+
+static PyMappingMethods starts_as_mapping = {
+    .mp_length = (lenfunc)starts_length,
+    .mp_ass_subscript = (objobjargproc)starts_set,
+};
+
+static PyTypeObject StartTableType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_upbit_ws_speedups.StartTable",
+    .tp_doc = PyDoc_STR("StartTable(): lanes by the first bytes of a payload."),
+    .tp_basicsize = sizeof(StartTable),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = PyType_GenericNew,
+    .tp_dealloc = (destructor)starts_dealloc,
+    .tp_traverse = (traverseproc)starts_traverse,
+    .tp_clear = (inquiry)starts_clear,
+    .tp_methods = starts_methods,
+    .tp_as_mapping = &starts_as_mapping,
+};
+
 /* -- batches ------------------------------------------------------------------------------------------------------ */
 
-/* The lane of a payload, borrowed; NULL without an exception where there is none. */
+/* The lane of a payload by its whole head, borrowed; NULL without an exception where there is none. */
 static PyObject *
-lane_of(PyObject *message, PyObject *by_start, PyObject *by_head)
+lane_of_head(const char *data, Py_ssize_t size, PyObject *by_head)
 {
-    const char *data = PyBytes_AS_STRING(message);
-    Py_ssize_t size = PyBytes_GET_SIZE(message);
-    PyObject *key = PyBytes_FromStringAndSize(data, size < START_LENGTH ? size : START_LENGTH);
-    if (key == NULL) return NULL;
-    PyObject *lane = PyDict_GetItemWithError(by_start, key);
-    Py_DECREF(key);
-    if (lane != NULL || PyErr_Occurred()) return lane;
     const char *at = size > HEAD_SCAN_FROM ? find_first(data + HEAD_SCAN_FROM, data + size, "\":", 2, 1) : NULL;
     Py_ssize_t length = at == NULL ? (size < 1 ? size : 1) : at - data + 2;
-    key = PyBytes_FromStringAndSize(data, length);
+    PyObject *key = PyBytes_FromStringAndSize(data, length);
     if (key == NULL) return NULL;
-    lane = PyDict_GetItemWithError(by_head, key);
+    PyObject *lane = PyDict_GetItemWithError(by_head, key);
     Py_DECREF(key);
     return lane;
 }
 
 /* The same for a lane that Python made. */
 static int
-other_lane_take(PyObject *lane, PyObject *message, PyObject *stamp, PyObject **entry)
+other_lane_take(PyObject *lane, const Arrival *arrival, PyObject **entry)
 {
-    PyObject *args[3] = {lane, message, stamp};
+    PyObject *args[3] = {lane, arrival->payload, arrival->stamp};
     PyObject *answer = PyObject_VectorcallMethod(str_file, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     if (answer == NULL) return FAILED;
     if (answer == Py_None || answer == Py_False) {
@@ -803,35 +1434,45 @@ other_lane_take(PyObject *lane, PyObject *message, PyObject *stamp, PyObject **e
     return TAKEN;
 }
 
+typedef struct {
+    PyObject *attend, *result;
+} Attention;
+
+/* Tells of a payload that a slot took, if it is attended. */
+static int
+attend_to(SlotCore *slot, PyObject *entry, const Attention *attention)
+{
+    if (!slot->is_attended) return TAKEN;
+    PyObject *made = entry != NULL ? Py_NewRef(entry) : core_get_current(slot, NULL);
+    PyObject *done = made == NULL ? NULL
+                                  : PyObject_CallFunctionObjArgs(attention->attend, slot, made, attention->result, NULL);
+    Py_XDECREF(made);
+    Py_XDECREF(done);
+    return done == NULL ? FAILED : TAKEN;
+}
+
 /* Files one message by its lane. */
 static int
-file_one(PyObject *lane, PyObject *message, PyObject *stamp, Py_ssize_t epoch, PyObject *attend, PyObject *result_of_batch)
+file_one(PyObject *lane, const Arrival *arrival, const Attention *attention)
 {
-    PyObject *entry = NULL, *slot;
+    PyObject *entry = NULL, *slot = NULL;
+    int result;
     if (Py_IS_TYPE(lane, &LaneType)) {
-        int result = lane_take((Lane *)lane, message, stamp, epoch, &entry);
-        if (result != TAKEN) return result;
-        slot = Py_NewRef(((Lane *)lane)->slot);
+        result = lane_take((Lane *)lane, arrival, &entry);
+        if (result == TAKEN && (entry != NULL || ((Lane *)lane)->slot->is_attended)) slot = Py_NewRef(((Lane *)lane)->slot);
     }
     else {
-        int result = other_lane_take(lane, message, stamp, &entry);
-        if (result != TAKEN) return result;
-        slot = PyObject_GetAttrString(lane, "slot");
-    }
-    int result = FAILED;
-    if (slot != NULL && !PyObject_TypeCheck(slot, &SlotCoreType)) {
-        PyErr_SetString(PyExc_TypeError, "a lane's slot must be a SlotCore");
-    }
-    else if (slot != NULL) {
-        result = TAKEN;
-        if (((SlotCore *)slot)->is_attended) {
-            PyObject *done = PyObject_CallFunctionObjArgs(attend, slot, entry, result_of_batch, NULL);
-            if (done == NULL) result = FAILED;
-            Py_XDECREF(done);
+        result = other_lane_take(lane, arrival, &entry);
+        if (result == TAKEN) slot = PyObject_GetAttrString(lane, "slot");
+        if (result == TAKEN && slot == NULL) result = FAILED;
+        if (slot != NULL && !PyObject_TypeCheck(slot, &SlotCoreType)) {
+            PyErr_SetString(PyExc_TypeError, "a lane's slot must be a SlotCore");
+            result = FAILED;
         }
     }
+    if (result == TAKEN && slot != NULL) result = attend_to((SlotCore *)slot, entry, attention);
     Py_XDECREF(slot);
-    Py_DECREF(entry);
+    Py_XDECREF(entry);
     return result;
 }
 
@@ -845,77 +1486,77 @@ file_one(PyObject *lane, PyObject *message, PyObject *stamp, Py_ssize_t epoch, P
 #define PREFETCH(address) ((void)(address))
 #endif
 
-static Ring *
-ring_of(PyObject *lane)
-{
-    SlotCore *slot = Py_IS_TYPE(lane, &LaneType) ? ((Lane *)lane)->slot : NULL;
-    if (slot == NULL || slot->history == NULL || !Py_IS_TYPE(slot->history, &RingType)) return NULL;
-    Ring *ring = (Ring *)slot->history;
-    return ring->size > 0 && ring->size == ring->maxlen ? ring : NULL;
-}
+/* The processor may leave it at that where it does not know the page. Reading makes it find out. */
+#define TOUCH(address) ((void)*(volatile const char *)(address))
 
 static void
 fetch_ahead(PyObject *const *lanes, int count)
 {
-    Ring *rings[WINDOW];
-    PyObject *payloads[WINDOW];
-    for (int i = 0; i < count; i++)
-        if (Py_IS_TYPE(lanes[i], &LaneType) && ((Lane *)lanes[i])->slot) {
-            PREFETCH(((Lane *)lanes[i])->slot);
-            PREFETCH((char *)((Lane *)lanes[i])->slot + sizeof(SlotCore) - 1);
-        }
-    for (int i = 0; i < count; i++)
-        if (Py_IS_TYPE(lanes[i], &LaneType) && ((Lane *)lanes[i])->slot) {
-            PREFETCH(((Lane *)lanes[i])->slot->history);
-            PREFETCH(((Lane *)lanes[i])->slot->current);
-            PREFETCH(((Lane *)lanes[i])->slot->ids);
-        }
-    for (int i = 0; i < count; i++)
-        if ((rings[i] = ring_of(lanes[i])) != NULL) PREFETCH(&rings[i]->items[rings[i]->first]);
-    for (int i = 0; i < count; i++)
-        if (rings[i] != NULL) {
-            char *oldest = (char *)rings[i]->items[rings[i]->first];
-            PREFETCH(oldest - 16);
-            PREFETCH(oldest + sizeof(PyVarObject));
-        }
+    const SlotCore *slots[WINDOW];
     for (int i = 0; i < count; i++) {
-        payloads[i] = NULL;
-        if (rings[i] == NULL) continue;
-        PyObject *oldest = rings[i]->items[rings[i]->first];
-        if (!PyTuple_Check(oldest) || PyTuple_GET_SIZE(oldest) != 2) continue;
-        payloads[i] = PyTuple_GET_ITEM(oldest, 0);
-        PREFETCH((char *)payloads[i] - 16);
-        PREFETCH(payloads[i]);
+        slots[i] = Py_IS_TYPE(lanes[i], &LaneType) ? ((Lane *)lanes[i])->slot : NULL;
+        if (slots[i] == NULL) continue;
+        TOUCH(&slots[i]->current);
+        PREFETCH((const char *)slots[i] + sizeof(SlotCore) - 1);
     }
-    for (int i = 0; i < count; i++)
-        if (payloads[i] != NULL && PyBytes_Check(payloads[i]))
-            PREFETCH(PyBytes_AS_STRING(payloads[i]) + PyBytes_GET_SIZE(payloads[i]) + 16);
+    for (int i = 0; i < count; i++) {
+        if (slots[i] == NULL) continue;
+        if (slots[i]->history != NULL && Py_IS_TYPE(slots[i]->history, &RingType)) {
+            TOUCH(&((Ring *)slots[i]->history)->maxlen);
+        }
+        if (slots[i]->ids != NULL && Py_IS_TYPE(slots[i]->ids, &IdWindowType)) {
+            TOUCH(&((IdWindow *)slots[i]->ids)->size);
+            PREFETCH((const char *)slots[i]->ids + sizeof(IdWindow) - 1);
+        }
+        if (slots[i]->current != NULL) PREFETCH(slots[i]->current);
+    }
+    for (int i = 0; i < count; i++) {
+        if (slots[i] == NULL || slots[i]->ids == NULL || !Py_IS_TYPE(slots[i]->ids, &IdWindowType)) continue;
+        const IdWindow *ids = (IdWindow *)slots[i]->ids;
+        if (ids->ids != NULL) PREFETCH(&ids->ids[ids->next]);
+    }
 }
 
-/* Finds the lanes of at most WINDOW messages, up to one that has none. How many; -1 with an exception. */
+static void
+let_go(PyObject **objects, int count)
+{
+    for (int i = 0; i < count; i++) Py_XDECREF(objects[i]);
+}
+
+/* Finds the lanes of at most WINDOW messages, up to one that has none. How many; -1 with an exception. A key of `by_head`
+ * may run code of others where it is compared, so everything found is held. */
 static int
-find_lanes(PyObject *messages, Py_ssize_t position, PyObject *by_start, PyObject *by_head, PyObject **found,
+find_lanes(PyObject *messages, Py_ssize_t position, const StartTable *by_start, PyObject *by_head, PyObject **found,
            PyObject **lanes)
 {
-    int count = 0;
-    for (; count < WINDOW && position + count < PyList_GET_SIZE(messages); count++) {
-        PyObject *message = PyList_GET_ITEM(messages, position + count);
-        if (!PyBytes_Check(message)) {
-            PyErr_SetString(PyExc_TypeError, "messages must be bytes");
-            break;
-        }
-        found[count] = Py_NewRef(message);
-        lanes[count] = Py_XNewRef(lane_of(message, by_start, by_head));
-        if (lanes[count] == NULL) {
-            Py_DECREF(message);
-            break;
-        }
+    size_t hashes[WINDOW];
+    int window = 0, count = 0;
+    for (; window < WINDOW && position + window < PyList_GET_SIZE(messages); window++) {
+        PyObject *message = PyList_GET_ITEM(messages, position + window);
+        if (!PyBytes_Check(message)) break;
+        found[window] = Py_NewRef(message);
+        hashes[window] = 0;
+        if (PyBytes_GET_SIZE(message) < START_LENGTH) continue;
+        hashes[window] = hash_start(PyBytes_AS_STRING(message));
+        if (by_start->count) PREFETCH(&by_start->berths[hashes[window] & (by_start->count - 1)]);
     }
+    if (window == 0) {
+        PyErr_SetString(PyExc_TypeError, "messages must be bytes");
+        return -1;
+    }
+    for (; count < window; count++) {
+        const char *data = PyBytes_AS_STRING(found[count]);
+        Py_ssize_t size = PyBytes_GET_SIZE(found[count]);
+        PyObject *lane = size >= START_LENGTH && by_start->count ? find_berth(by_start, data, hashes[count])->lane : NULL;
+        if (lane == NULL) lane = lane_of_head(data, size, by_head);
+        if (lane == NULL) break;
+        lanes[count] = Py_NewRef(lane);
+        if (Py_IS_TYPE(lane, &LaneType)) PREFETCH(&((Lane *)lane)->kind);
+    }
+    let_go(found + count, window - count);
     if (!PyErr_Occurred()) return count;
-    while (count-- > 0) {
-        Py_DECREF(found[count]);
-        Py_DECREF(lanes[count]);
-    }
+    let_go(found, count);
+    let_go(lanes, count);
     return -1;
 }
 
@@ -927,37 +1568,39 @@ PyDoc_STRVAR(file_doc,
 static PyObject *
 speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs != 7 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[2]) || !PyDict_CheckExact(args[3])) {
-        PyErr_SetString(PyExc_TypeError, "file(list, int, dict, dict, stamp, attend, result)");
+    if (nargs != 7 || !PyList_CheckExact(args[0]) || !Py_IS_TYPE(args[2], &StartTableType) || !PyDict_CheckExact(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "file(list, int, StartTable, dict, stamp, attend, result)");
         return NULL;
     }
-    PyObject *messages = args[0], *stamp = args[4], *found[WINDOW], *lanes[WINDOW];
-    Py_ssize_t epoch, position = PyLong_AsSsize_t(args[1]);
+    PyObject *messages = args[0], *found[WINDOW], *lanes[WINDOW];
+    const Attention attention = {args[5], args[6]};
+    Arrival arrival;
+    Py_ssize_t position = PyLong_AsSsize_t(args[1]);
     if (position < 0) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "position must not be negative");
         return NULL;
     }
-    if (stamp_epoch(stamp, &epoch)) return NULL;
+    if (arrive(&arrival, args[4])) return NULL;
     if (position > PyList_GET_SIZE(messages)) position = PyList_GET_SIZE(messages);
-    int count, is_changed, result = TAKEN;
-    do {
-        is_changed = 0;
-        count = find_lanes(messages, position, args[2], args[3], found, lanes);
+    int result = TAKEN, is_over = 0;
+    while (result >= REFUSED && !is_over && position < PyList_GET_SIZE(messages)) {
+        int count = find_lanes(messages, position, (StartTable *)args[2], args[3], found, lanes), is_changed = 0;
         if (count < 0) return NULL;
+        is_over = count == 0;
         if (count > 1) fetch_ahead(lanes, count);
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count && result >= REFUSED && !is_changed; i++) {
             /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */
-            if (position >= PyList_GET_SIZE(messages) || PyList_GET_ITEM(messages, position) != found[i]) is_changed = 1;
-            if (result >= REFUSED && !is_changed) {
-                result = file_one(lanes[i], found[i], stamp, epoch, args[5], args[6]);
-                if (result >= REFUSED) position++;
-            }
-            Py_DECREF(found[i]);
-            Py_DECREF(lanes[i]);
+            is_changed = position >= PyList_GET_SIZE(messages) || PyList_GET_ITEM(messages, position) != found[i];
+            if (is_changed) break;
+            arrive_as(&arrival, found[i]);
+            result = file_one(lanes[i], &arrival, &attention);
+            if (result >= REFUSED) position++;
         }
-        if (result == FAILED) return NULL;
-    } while ((count == WINDOW || is_changed) && result >= REFUSED);
-    return PyLong_FromSsize_t(position);
+        let_go(found, count);
+        let_go(lanes, count);
+    }
+    STREAM_END();
+    return result == FAILED ? NULL : PyLong_FromSsize_t(position);
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */
@@ -1050,7 +1693,7 @@ PyInit__upbit_ws_speedups(void)
     str_file = PyUnicode_InternFromString("file");
     if (!str_take || !str_take_identified || !str_file) return NULL;
     if (PyType_Ready(&RingType) < 0 || PyType_Ready(&IdWindowType) < 0 || PyType_Ready(&SlotCoreType) < 0
-        || PyType_Ready(&LaneType) < 0)
+        || PyType_Ready(&LaneType) < 0 || PyType_Ready(&StartTableType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
@@ -1058,7 +1701,8 @@ PyInit__upbit_ws_speedups(void)
         || PyModule_AddObjectRef(module, "Ring", (PyObject *)&RingType) < 0
         || PyModule_AddObjectRef(module, "IdWindow", (PyObject *)&IdWindowType) < 0
         || PyModule_AddObjectRef(module, "SlotCore", (PyObject *)&SlotCoreType) < 0
-        || PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0) {
+        || PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0
+        || PyModule_AddObjectRef(module, "StartTable", (PyObject *)&StartTableType) < 0) {
         Py_DECREF(module);
         return NULL;
     }

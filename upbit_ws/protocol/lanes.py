@@ -18,7 +18,7 @@ from upbit_ws._extension import speedups
 from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, START_LENGTH, predicted_head
 from upbit_ws.protocol.slots import Entry, Slot, Stamp
 
-__all__ = ["Lane", "file_batch", "lane_for"]
+__all__ = ["Lane", "StartTable", "file_batch", "lane_for"]
 
 _TIMESTAMP_DIGITS: Final = 13
 #: What a batch leaves to do: made by the caller, passed through here.
@@ -193,7 +193,7 @@ def lane_for(slot: Slot, head: bytes) -> Lane | None:
 def _file_batch(
     messages: list[bytes],
     position: int,
-    by_start: dict[bytes, Lane],
+    by_start: StartTable,
     by_head: dict[bytes, Lane],
     stamp: Stamp,
     attend: Callable[[Slot, Entry, Result], object],
@@ -226,5 +226,8 @@ def _file_batch(
 
 if TYPE_CHECKING:
     file_batch = _file_batch
+    StartTable = dict[bytes, Lane]
 else:
     file_batch = _file_batch if speedups is None else speedups.file
+    #: Lanes by the first `START_LENGTH` bytes of their heads.
+    StartTable = dict if speedups is None else speedups.StartTable

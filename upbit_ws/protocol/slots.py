@@ -87,7 +87,7 @@ class Slot(SlotCore):
         self.ids: IdWindow | None = None
         #: How many payloads in a row were older than the current one, and against which one that was counted.
         self.run_of_older = 0
-        self.run_against: bytes | None = None
+        self.run_against: Entry | None = None
         #: The newest epoch that delivered (log types only), and what is to be looked at because a new one did.
         self.epoch = 0
         self.reopened: Reopened | None = None
@@ -141,7 +141,7 @@ class Slot(SlotCore):
         """Whether the current value has to give way to one that is older by the server's clock: so many came in a row
         that the clock must have been set back.
         """
-        standing = None if self.current is None else self.current[0]
+        standing = self.current
         if self.run_against is not standing:
             self.run_against, self.run_of_older = standing, 0
         self.run_of_older += 1
@@ -151,7 +151,10 @@ class Slot(SlotCore):
         """Let the epoch of `entry` vouch for the value that stands: it has now delivered this key too."""
         current = self.current
         if current is not None and entry[1][1] > current[1][1]:
-            self.current = (current[0], (current[1][0], entry[1][1]))
+            renewed = (current[0], (current[1][0], entry[1][1]))
+            if self.run_against is current:
+                self.run_against = renewed
+            self.current = renewed
 
     def resize(self, history_limit: int) -> None:
         """Keep this many payloads from now on; the newest of those that are there stay."""

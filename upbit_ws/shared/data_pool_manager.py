@@ -19,7 +19,7 @@ from upbit_ws.protocol.account_slots import slot_for
 from upbit_ws.protocol.envelope import HEAD_SCAN_FROM, START_LENGTH, parse_elements, tells_apart
 from upbit_ws.protocol.epoch_manager import EpochManager, Standing
 from upbit_ws.protocol.gap_filling import RecoveredRow
-from upbit_ws.protocol.lanes import Lane, file_batch, lane_for
+from upbit_ws.protocol.lanes import Lane, StartTable, file_batch, lane_for
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed
 from upbit_ws.records import frozen
 from upbit_ws.shared.account_filing import AccountFiling
@@ -95,7 +95,7 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         #: Head of a payload -> the lane it belongs to. Filled as heads are first seen, bounded by the wanted keys.
         self._lanes: dict[bytes, Lane] = {}
         #: The same by the first bytes of the head, where they suffice: finding the end of the head costs more.
-        self._lanes_by_start: dict[bytes, Lane] = {}
+        self._lanes_by_start = StartTable()
         self._heads: dict[StreamKey, list[bytes]] = {}
         #: Log slots that two connections deliver at once, see `close_epoch`.
         self._pending: list[Slot] = []

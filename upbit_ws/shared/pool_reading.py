@@ -44,16 +44,22 @@ class PoolReading:
         self._unknown = 0
 
     def _reject(self, payload: bytes, reason: str, now: float, *, unknown: bool = False) -> None:
+        """A payload that came just now cannot be used."""
         with self._lock:
             if unknown:
                 self._unknown += 1
-            elif len(payload) > 1 and any(
-                known.payload is payload for known in self._rejected
-            ):  # shorter ones are shared
-                return  # it was looked at before
             else:
                 self._undecodable += 1
             self._rejected.append(RejectedPayload(payload[:_LARGEST_SAMPLE], reason, now, payload))
+
+    def _reject_entry(self, entry: Entry, error: PayloadError) -> None:
+        """An entry does not decode. It may be looked at many times and is counted once."""
+        payload, (received_at, _) = entry
+        with self._lock:
+            if any(known.received_at == received_at and known.payload == payload for known in self._rejected):
+                return
+            self._undecodable += 1
+            self._rejected.append(RejectedPayload(payload[:_LARGEST_SAMPLE], str(error), received_at, payload))
 
     def event(self, slot: Slot) -> tuple[Event, Entry] | None:
         """The newest event of a slot and the entry it was decoded from; None where it has none.
@@ -69,7 +75,7 @@ class PoolReading:
         try:
             found: tuple[Event, Entry] | None = decode_event(current[0]), current
         except PayloadError as error:
-            self._reject(current[0], str(error), current[1][0])
+            self._reject_entry(current, error)
             found = self._decode_stand_in(slot, current, None if memo is None else memo[1])
         if found is not None:
             slot.memo = (current, found)
@@ -84,7 +90,7 @@ class PoolReading:
         for entry in candidates:
             if last is not None and entry[1][0] < last[1][1][0]:
                 return last  # it is newer than what is still kept
-            if entry[0] is current[0]:
+            if entry == current:
                 continue
             try:
                 return decode_event(entry[0]), entry
@@ -139,7 +145,7 @@ class PoolReading:
             try:
                 events.append(decode_event(entry[0]))
             except PayloadError as error:  # noqa: PERF203  one bad payload must not hide the others
-                self._reject(entry[0], str(error), entry[1][0])
+                self._reject_entry(entry, error)
         return events
 
     def rejected(self) -> tuple[RejectedPayload, ...]:
