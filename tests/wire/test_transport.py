@@ -13,7 +13,7 @@ import pytest
 from upbit_ws.exceptions import ConnectionLostError, InvalidArgumentError, WebSocketProtocolError
 from upbit_ws.protocol.frames import FrameLimits, Opcode
 from upbit_ws.testing import CertificateAuthority, Conversation, ScriptedServer, server_frame
-from upbit_ws.wire.poller import read_when_ready
+from upbit_ws.wire.poller import Inlet
 from upbit_ws.wire.transport import Transport, TransportSettings
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -53,8 +53,8 @@ def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wir
     """Plain or TLS; waiting and reading in one call, where the extension is there, and in two."""
     transport, _, calls = request.param.partition(", ")
     if calls:
-        monkeypatch.setattr("upbit_ws.wire.transport.read_when_ready", None)
-    elif read_when_ready is None:
+        monkeypatch.setattr("upbit_ws.wire.transport.Inlet", None)
+    elif Inlet is None:
         pytest.skip("needs the extension, and a system with poll")
     return Wire(request.getfixturevalue("authority") if transport == "tls" else None)
 

@@ -4,8 +4,8 @@
  * hold both to the same results. This file has the common cases only. Whatever is not common (another opcode, a payload
  * that is not as predicted, an id that does not grow, a new epoch) is handed back to the Python code.
  *
- * All of it runs with the interpreter's lock held and touches no file, socket or clock, except `read_when_ready`, which is
- * wire/poller.py's.
+ * All of it runs with the interpreter's lock held and touches no file, socket or clock, except `Inlet`, which is
+ * wire/transport.py's.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -32,6 +32,25 @@ static PyObject *str_take, *str_take_identified, *str_file;
 
 /* -- frames ------------------------------------------------------------------------------------------------------- */
 
+/* Where it stopped; -1 with an exception. */
+static Py_ssize_t
+split_common(const char *data, Py_ssize_t size, Py_ssize_t position, PyObject *messages)
+{
+    while (size - position >= 4) {
+        const unsigned char *head = (const unsigned char *)data + position;
+        if (head[0] != 0x82 || head[1] != 0x7E) break;
+        Py_ssize_t length = ((Py_ssize_t)head[2] << 8) | head[3];
+        if (length < 126 || length > size - position - 4) break;
+        PyObject *payload = PyBytes_FromStringAndSize((const char *)head + 4, length);
+        if (payload == NULL) return -1;
+        int failed = PyList_Append(messages, payload);
+        Py_DECREF(payload);
+        if (failed) return -1;
+        position += 4 + length;
+    }
+    return position;
+}
+
 PyDoc_STRVAR(split_doc,
 "split(data, position, messages) -> position\n\n"
 "Append the payloads of the whole unfragmented binary frames of 126 to 65,535 bytes that stand from `position` on;\n"
@@ -49,22 +68,8 @@ speedups_split(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "position must not be negative");
         return NULL;
     }
-    const unsigned char *data = (const unsigned char *)PyBytes_AS_STRING(args[0]);
-    Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
-    PyObject *messages = args[2];
-    while (size - position >= 4) {
-        const unsigned char *head = data + position;
-        if (head[0] != 0x82 || head[1] != 0x7E) break;
-        Py_ssize_t length = ((Py_ssize_t)head[2] << 8) | head[3];
-        if (length < 126 || length > size - position - 4) break;
-        PyObject *payload = PyBytes_FromStringAndSize((const char *)head + 4, length);
-        if (payload == NULL) return NULL;
-        int failed = PyList_Append(messages, payload);
-        Py_DECREF(payload);
-        if (failed) return NULL;
-        position += 4 + length;
-    }
-    return PyLong_FromSsize_t(position);
+    position = split_common(PyBytes_AS_STRING(args[0]), PyBytes_GET_SIZE(args[0]), position, args[2]);
+    return position < 0 ? NULL : PyLong_FromSsize_t(position);
 }
 
 /* -- memory ------------------------------------------------------------------------------------------------------- */
@@ -1607,13 +1612,21 @@ speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 
 #ifndef MS_WINDOWS
 
-PyDoc_STRVAR(read_doc,
-"read_when_ready(fd, wake_fd, timeout, size, pause, is_flowing) -> bytes or int\n\n"
-"Wait at most `timeout` seconds (None: without end) for one of two descriptors. Where only the first one is ready: what one\n"
-"read of it brings, at most `size` bytes, empty at its end. Else a sum: 1 where it is ready, 2 where the other one is.\n"
-"Bytes have `pause` seconds to gather before they are read; with `is_flowing` that begins at once.\n\n"
-"Waiting and reading let go of the interpreter once instead of twice. Beside a thread that never waits, each time costs\n"
-"a switch interval.");
+#define LARGEST_COMMON (4 + 65535)
+
+/* What comes in on a socket. Reads go into a buffer of its own, where the beginning of a frame that is cut stays until the
+ * rest of it is there. */
+typedef struct {
+    PyObject_HEAD
+    char *buffer;
+    Py_ssize_t size;         /* of one read */
+    Py_ssize_t held;         /* bytes of a frame that is cut */
+    int fd, wake_fd, pause;  /* milliseconds */
+    char is_splitting;       /* the next byte begins a frame, and common frames need no look by others */
+    char is_busy;
+    Py_ssize_t reads;
+    long long bytes_received;
+} Inlet;
 
 /* Seconds as milliseconds for `poll`, rounded up; NaN and what is negative as none. */
 static int
@@ -1623,49 +1636,177 @@ milliseconds_of(double seconds)
     return !(milliseconds > 0.0) ? 0 : milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
 }
 
-static PyObject *
-speedups_read_when_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+/* Whether what is left is nothing but the beginning of a common frame. */
+static int
+may_be_common(const unsigned char *rest, Py_ssize_t size)
 {
-    if (nargs != 6) {
-        PyErr_SetString(PyExc_TypeError, "read_when_ready(fd, wake_fd, timeout, size, pause, is_flowing)");
+    if (rest[0] != 0x82 || (size > 1 && rest[1] != 0x7E)) return 0;
+    return size < 4 || (rest[2] << 8 | rest[3]) >= 126;
+}
+
+/* The messages of what is in the buffer now, or its bytes, or both, see `inlet_read`. */
+static PyObject *
+inlet_take(Inlet *self, Py_ssize_t got)
+{
+    Py_ssize_t size = self->held + got;
+    self->reads++;
+    self->bytes_received += got;
+    self->held = 0;
+    if (!self->is_splitting || got == 0) return PyBytes_FromStringAndSize(self->buffer, size);
+    PyObject *messages = PyList_New(0);
+    Py_ssize_t position = messages == NULL ? -1 : split_common(self->buffer, size, 0, messages);
+    if (position < 0) {
+        Py_XDECREF(messages);
         return NULL;
     }
-    long fd = PyLong_AsLong(args[0]), wake_fd = PyLong_AsLong(args[1]);
-    int timeout = args[2] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[2]));
-    Py_ssize_t size = PyLong_AsSsize_t(args[3]);
-    int pause = milliseconds_of(PyFloat_AsDouble(args[4])), is_flowing = PyObject_IsTrue(args[5]);
+    if (position < size && may_be_common((unsigned char *)self->buffer + position, size - position)) {
+        self->held = size - position;
+        memmove(self->buffer, self->buffer + position, self->held);
+    }
+    else if (position < size) {
+        PyObject *rest = PyBytes_FromStringAndSize(self->buffer + position, size - position);
+        PyObject *both = rest == NULL ? NULL : PyTuple_Pack(2, messages, rest);
+        Py_XDECREF(rest);
+        Py_DECREF(messages);
+        return both;
+    }
+    return messages;
+}
+
+static int
+inlet_check(const Inlet *self)
+{
+    if (self->buffer != NULL && !self->is_busy) return 0;
+    PyErr_SetString(PyExc_ValueError, "this Inlet is not ready, or in use by another thread");
+    return -1;
+}
+
+PyDoc_STRVAR(inlet_read_doc,
+"read(timeout, is_flowing) -> list, bytes, tuple or int\n\n"
+"Wait at most `timeout` seconds (None: without end) for the socket or the wake-up. Where only the socket is ready, one\n"
+"read. With `is_splitting`: the messages of the common frames that it completed; where others follow, a tuple of these and\n"
+"of the bytes from there on. Else, and at the end of the stream (empty, or what was cut): the bytes.\n"
+"Where nothing was read a sum: 1 where the socket is ready, 2 where the wake-up is.\n"
+"Bytes have `pause` seconds to gather before they are read; with `is_flowing` that begins at once.\n\n"
+"Waiting and reading let go of the interpreter once instead of twice. Beside a thread that never waits, each time costs\n"
+"a switch interval.");
+
+static PyObject *
+inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "read(timeout, is_flowing)");
+        return NULL;
+    }
+    int timeout = args[0] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[0]));
+    int is_flowing = PyObject_IsTrue(args[1]);
     if (PyErr_Occurred()) return NULL;
-    if (fd < 0 || fd > INT_MAX || wake_fd > INT_MAX || size < 1) {
-        PyErr_SetString(PyExc_ValueError, "the descriptors and the size must be within bounds");
-        return NULL;
-    }
-    PyObject *data = PyBytes_FromStringAndSize(NULL, size);
-    if (data == NULL) return NULL;
-    char *buffer = PyBytes_AS_STRING(data);
-    struct pollfd waiting[2] = {{(int)fd, POLLIN, 0}, {(int)wake_fd, POLLIN, 0}}; /* a negative one is left out */
+    if (inlet_check(self)) return NULL;
+    struct pollfd waiting[2] = {{self->fd, POLLIN, 0}, {self->wake_fd, POLLIN, 0}}; /* a negative one is left out */
     Py_ssize_t got = -1;
     int ready = 0, problem;
+    self->is_busy = 1;
+    Py_INCREF(self);
     Py_BEGIN_ALLOW_THREADS
     if (!is_flowing) ready = poll(waiting, 2, timeout);
-    if (is_flowing || (ready > 0 && pause && !waiting[1].revents)) {
-        int woken = poll(waiting + 1, 1, pause);
+    if (is_flowing || (ready > 0 && self->pause && !waiting[1].revents)) {
+        int woken = poll(waiting + 1, 1, self->pause);
         ready = woken < 0 ? woken : 1;
     }
     if (ready > 0 && (waiting[0].revents || is_flowing) && !waiting[1].revents)
-        got = recv((int)fd, buffer, size, MSG_DONTWAIT); /* with `is_flowing` something is there, probably */
+        got = recv(self->fd, self->buffer + self->held, self->size, MSG_DONTWAIT); /* flowing: something is there, probably */
     problem = errno;
     Py_END_ALLOW_THREADS
-    if (got >= 0) {
-        _PyBytes_Resize(&data, got);
-        return data;
+    self->is_busy = 0;
+    PyObject *found = NULL;
+    if (got >= 0) found = inlet_take(self, got);
+    else if (ready > 0 && waiting[1].revents) found = PyLong_FromLong(2 + (waiting[0].revents != 0));
+    else if (ready == 0 || problem == EINTR || (ready > 0 && (problem == EAGAIN || problem == EWOULDBLOCK)))
+        found = PyLong_FromLong(0);
+    else {
+        errno = problem;
+        PyErr_SetFromErrno(PyExc_OSError);
     }
-    Py_DECREF(data);
-    if (ready > 0 && waiting[1].revents) return PyLong_FromLong(2 + (waiting[0].revents != 0));
-    if (ready == 0 || problem == EINTR || (ready > 0 && (problem == EAGAIN || problem == EWOULDBLOCK)))
-        return PyLong_FromLong(0);
-    errno = problem;
-    return PyErr_SetFromErrno(PyExc_OSError);
+    Py_DECREF(self);
+    return found;
 }
+
+/* One read of what is there; BlockingIOError where nothing is. */
+static PyObject *
+inlet_read_now(Inlet *self, PyObject *nothing)
+{
+    if (inlet_check(self)) return NULL;
+    Py_ssize_t got;
+    self->is_busy = 1;
+    Py_INCREF(self);
+    Py_BEGIN_ALLOW_THREADS
+    got = recv(self->fd, self->buffer + self->held, self->size, MSG_DONTWAIT);
+    Py_END_ALLOW_THREADS
+    self->is_busy = 0;
+    PyObject *found = got >= 0 ? inlet_take(self, got) : PyErr_SetFromErrno(PyExc_OSError);
+    Py_DECREF(self);
+    return found;
+}
+
+static int
+inlet_init(Inlet *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"fd", "wake_fd", "size", "pause", NULL};
+    int fd, wake_fd;
+    Py_ssize_t size;
+    double pause;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iind", names, &fd, &wake_fd, &size, &pause)) return -1;
+    if (fd < 0 || size < 1 || size > PY_SSIZE_T_MAX - LARGEST_COMMON || self->buffer != NULL) {
+        PyErr_SetString(PyExc_ValueError, "the descriptor and the size must be within bounds, and are given once");
+        return -1;
+    }
+    self->buffer = PyMem_Malloc(size + LARGEST_COMMON);
+    if (self->buffer == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->fd = fd;
+    self->wake_fd = wake_fd;
+    self->size = size;
+    self->pause = milliseconds_of(pause);
+    return 0;
+}
+
+static void
+inlet_dealloc(Inlet *self)
+{
+    PyMem_Free(self->buffer);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef inlet_methods[] = {
+    {"read", (PyCFunction)(void (*)(void))inlet_read, METH_FASTCALL, inlet_read_doc},
+    {"read_now", (PyCFunction)inlet_read_now, METH_NOARGS,
+     PyDoc_STR("The same without waiting; BlockingIOError where nothing is there.")},
+    {NULL}
+};
+
+static PyMemberDef inlet_members[] = {
+    {"is_splitting", T_BOOL, offsetof(Inlet, is_splitting), 0, NULL},
+    {"wake_fd", T_INT, offsetof(Inlet, wake_fd), 0, NULL},
+    {"held", T_PYSSIZET, offsetof(Inlet, held), READONLY, NULL},
+    {"reads", T_PYSSIZET, offsetof(Inlet, reads), READONLY, NULL},
+    {"bytes_received", T_LONGLONG, offsetof(Inlet, bytes_received), READONLY, NULL},
+    {NULL}
+};
+
+static PyTypeObject InletType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_upbit_ws_speedups.Inlet",
+    .tp_doc = PyDoc_STR("Inlet(fd, wake_fd, size, pause): waits for a socket, reads it and splits its frames."),
+    .tp_basicsize = sizeof(Inlet),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)inlet_init,
+    .tp_dealloc = (destructor)inlet_dealloc,
+    .tp_methods = inlet_methods,
+    .tp_members = inlet_members,
+};
 
 #endif
 
@@ -1674,9 +1815,6 @@ speedups_read_when_ready(PyObject *module, PyObject *const *args, Py_ssize_t nar
 static PyMethodDef methods[] = {
     {"split", (PyCFunction)(void (*)(void))speedups_split, METH_FASTCALL, split_doc},
     {"file", (PyCFunction)(void (*)(void))speedups_file, METH_FASTCALL, file_doc},
-#ifndef MS_WINDOWS
-    {"read_when_ready", (PyCFunction)(void (*)(void))speedups_read_when_ready, METH_FASTCALL, read_doc},
-#endif
     {NULL}
 };
 
@@ -1697,6 +1835,12 @@ PyInit__upbit_ws_speedups(void)
         return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
+#ifndef MS_WINDOWS
+    if (PyType_Ready(&InletType) < 0 || PyModule_AddObjectRef(module, "Inlet", (PyObject *)&InletType) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+#endif
     if (PyModule_AddIntConstant(module, "VERSION", SPEEDUPS_VERSION) < 0
         || PyModule_AddObjectRef(module, "Ring", (PyObject *)&RingType) < 0
         || PyModule_AddObjectRef(module, "IdWindow", (PyObject *)&IdWindowType) < 0

@@ -128,6 +128,17 @@ class FrameReader:
         """Whether the stream stopped inside a frame or a fragmented message: an end here is a truncation."""
         return self._pending_size > 0 or self._opcode is not None
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the next byte begins a frame that may be split off by the short loop."""
+        return (
+            self._splits_fast
+            and not self._pending
+            and self._opcode is None
+            and self.close is None
+            and self.error is None
+        )
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes of the stream; return the messages they complete, in order."""
         messages: list[bytes] = []

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from upbit_ws._extension import speedups
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["Poller", "ReadWhenReady", "SelectPoller", "make_poller", "read_when_ready"]
+__all__ = ["Inlet", "Poller", "SelectPoller", "make_poller"]
 
-#: `(fd, wake_fd, timeout, size, pause, is_flowing)`, see `_speedups.c`.
-ReadWhenReady = Callable[[int, int, "float | None", int, float, bool], "bytes | int"]
-
-#: None where there is no extension, and on Windows.
-read_when_ready: Final[ReadWhenReady | None] = getattr(speedups, "read_when_ready", None)
+#: Waits, reads and splits in one call, see `_speedups.c`; None where there is no extension, and on Windows.
+Inlet: Final[Any] = getattr(speedups, "Inlet", None)
 
 #: Milliseconds that `poll` can count; whoever waits for longer, or for ever, looks again after 24 days.
 _LONGEST = 2**31 - 1

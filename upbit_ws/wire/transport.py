@@ -25,7 +25,7 @@ from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.frame_format import client_frame, close_payload
-from upbit_ws.wire.poller import make_poller, read_when_ready
+from upbit_ws.wire.poller import Inlet, make_poller
 from upbit_ws.wire.tls import TlsStream, tls_error
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -42,8 +42,11 @@ _FIN_PATIENCE = 0.1
 
 
 _READABLE = (True, False)
-#: Of the answers of `read_when_ready`.
+#: Of the numbers that `Inlet.read` answers.
 _WOKEN = 2
+
+#: Messages, and the bytes behind them: None where nothing follows, empty at the end of the stream.
+_Read = tuple["list[bytes]", "bytes | None"]
 
 
 @frozen
@@ -89,15 +92,16 @@ class Transport:
         self._settings = settings
         self._host = host
         self._poller = make_poller(sock, wakeup)
-        self._fd, self._wake_fd = sock.fileno(), wakeup.fileno()
         self._reader = FrameReader(settings.limits, upgraded.deflate)
         self._deflater = Deflater(upgraded.deflate) if upgraded.deflate is not None else None
         self._leftover = upgraded.leftover
         #: There may be something to read that `poll` cannot see: the handshake's leftover, records not yet taken apart.
         self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
-        #: What `wait` has read already; empty at the end of the stream.
-        self._early: bytes | None = None
         self._coalesce = settings.coalesce
+        self._inlet = Inlet and Inlet(sock.fileno(), wakeup.fileno(), settings.read_size, settings.coalesce)
+        #: What `wait` has read already: messages and nothing else, or bytes behind them too.
+        self._whole: list[bytes] | None = None
+        self._early: _Read | None = None
         #: With `coalesce`: the last wait ended with bytes, so the next ones are probably on their way.
         self._is_flowing = False
         self._outgoing = bytearray()
@@ -115,14 +119,23 @@ class Transport:
         self.pongs: list[bytes] = []
         #: Positions, in the list that `receive` returned last, of messages that came as text.
         self.text_indexes: list[int] = []
-        self.bytes_received = 0
         self.bytes_sent = 0
-        #: System calls that read something.
-        self.reads = 0
+        self._bytes_received = self._reads = 0
+        self._follow_frames()
 
     def __repr__(self) -> str:
         state = "closed" if self._sock.fileno() < 0 else "failed" if self._failure else "open"
         return f"<Transport {self._host or '?'} {'tls ' if self._tls else ''}{state}, {self.reads} reads>"
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes that were read."""
+        return self._bytes_received + (self._inlet.bytes_received if self._inlet else 0)
+
+    @property
+    def reads(self) -> int:
+        """System calls that read something."""
+        return self._reads + (self._inlet.reads if self._inlet else 0)
 
     @property
     def wants_write(self) -> bool:
@@ -137,7 +150,8 @@ class Transport:
         """Another thread owns the transport from now on, and this wakes it."""
         self._wakeup = wakeup
         self._poller = make_poller(self._sock, wakeup)
-        self._fd, self._wake_fd = self._sock.fileno(), wakeup.fileno()
+        if self._inlet:
+            self._inlet.wake_fd = wakeup.fileno()
 
     def wait(self, timeout: float | None) -> tuple[bool, bool]:
         """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
@@ -146,24 +160,25 @@ class Transport:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
             Neither, and early, where something was sent.
         """
-        if self._early is not None:
+        if self._whole is not None or self._early is not None:
             return _READABLE
         if self._has_unseen or self._failure is not None or self._write_failure is not None:
             timeout = 0.0
-        elif read_when_ready is not None and not self._outgoing:
+        elif self._inlet is not None and not self._outgoing:
             # Wait and read in one call, as nearly always nothing is to be sent.
             try:
-                found = read_when_ready(
-                    self._fd, self._wake_fd, timeout, self._read_size, self._coalesce, self._is_flowing
-                )
+                found = self._inlet.read(timeout, self._is_flowing)
             except OSError as error:
                 self._failure = lost_by(error, self._host)
                 return _READABLE
-            if type(found) is bytes:
-                self._early = found
-                self._is_flowing = self._coalesce > 0.0
-                return _READABLE
-            return self._ready_without_bytes(int(found))
+            if type(found) is list:
+                self._whole = found
+            elif type(found) is int:
+                return self._ready_without_bytes(found)
+            else:
+                self._early = _read_of(found)
+            self._is_flowing = self._coalesce > 0.0
+            return _READABLE
         elif self._coalesce:
             return self._wait_and_gather(timeout)
         readable, writable, woken = self._poller.wait(timeout, bool(self._outgoing) and self._write_failure is None)
@@ -214,12 +229,20 @@ class Transport:
                 with "no close frame", "truncated", "reset", "timed out" and the like.
             WebSocketProtocolError: the peer broke the protocol; a Close with `close_code` goes out now.
         """
+        whole = self._whole
+        if whole is not None:
+            self._whole = None
+            if self.text_indexes:
+                self.text_indexes = []
+            return whole
         if self._failure is not None:
             raise self._ended_by(self._failure)
         reader = self._reader
-        data = self._read() if self._tls is None else self._read_tls(self._tls)
-        messages = reader.feed(data)
-        self.text_indexes = reader.text_indexes
+        messages, data = self._read() if self._tls is None else ([], self._read_tls(self._tls))
+        before = len(messages)
+        messages += reader.feed(data or b"")
+        self.text_indexes = [before + index for index in reader.text_indexes]
+        self._follow_frames()
         if reader.pings or reader.pongs or reader.close is not None or reader.error is not None:
             self._take_control()
         if self._has_ended and self._failure is None:
@@ -236,35 +259,44 @@ class Transport:
             self.flush()
         return failure
 
-    def _read(self) -> bytes:
+    def _follow_frames(self) -> None:
+        """Frames are split off where they are read as long as nothing but common ones is under way."""
+        if self._inlet:
+            self._inlet.is_splitting = self._tls is None and not self._leftover and self._reader.is_between_frames
+
+    def _read(self) -> _Read:
         """One read of the socket. Sets `_has_ended` or `_failure` where it was the last."""
         if self._has_unseen:
             self._has_unseen = False
             data, self._leftover = self._leftover, b""
-            return data
+            return [], data
         early, self._early = self._early, None
-        if early is not None:
-            data = early
-        else:
+        if early is None:
             try:
-                data = self._recv(self._read_size)
+                early = self._read_now()
             except (BlockingIOError, InterruptedError):
                 # Nothing more is here: now a failed write is the end.
                 self._failure = self._failure or self._write_failure
-                return b""
+                return [], None
             except OSError as error:
                 self._failure = self._failure or lost_by(error, self._host)
-                return b""
-        self.reads += 1
-        self.bytes_received += len(data)
-        if not data:
+                return [], None
+        if early[1] == b"":
             self._has_ended = True
-        return data
+        return early
+
+    def _read_now(self) -> _Read:
+        if self._inlet:
+            return _read_of(self._inlet.read_now())
+        data = self._recv(self._read_size)
+        self._reads += 1
+        self._bytes_received += len(data)
+        return [], data
 
     def _read_tls(self, tls: TlsStream) -> bytes:
         plain, self._leftover = self._leftover, b""
         if not self._has_unseen:
-            data = self._read()
+            data = self._read()[1] or b""
             if data or self._has_ended:
                 tls.receive(data)
         self._has_unseen = False
@@ -417,8 +449,9 @@ class Transport:
             has_unseen = self._has_unseen or self._early is not None
             readable, _, _ = poller.wait(0.0 if has_unseen else remaining, self.wants_write)
             if readable or has_unseen:
-                data = self._read() if self._tls is None else self._read_tls(self._tls)
-                self._reader.feed(data)
+                data = self._read()[1] if self._tls is None else self._read_tls(self._tls)
+                self._reader.feed(data or b"")
+                self._follow_frames()
                 self._reader.pings.clear()
                 if self._failure is not None and self._reader.close is None and not data:
                     return
@@ -429,3 +462,10 @@ class Transport:
         self._outgoing = bytearray()
         self._failure = self._failure or self._lost("closed on this side")
         self._sock.close()
+
+
+def _read_of(found: list[bytes] | bytes | _Read) -> _Read:
+    """An answer of an inlet."""
+    if isinstance(found, tuple):
+        return found
+    return ([], found) if isinstance(found, bytes) else (found, None)
