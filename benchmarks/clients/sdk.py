@@ -19,7 +19,8 @@ from upbit_ws import (
 )
 
 METRICS_INTERVAL = 1.0
-"""Seconds. Shorter than the default, so that `counters` has them soon after a run."""
+"""Seconds. Shorter than the default, so that `counters` has them soon after a run. Where the load is so low that the
+metrics would show in the figure, `task.options["metrics_interval"]` is the default, and there are no counters."""
 
 
 def configure(task: Task) -> WebSocketConfig:
@@ -28,7 +29,7 @@ def configure(task: Task) -> WebSocketConfig:
     connection = ConnectionConfig(base_url=task.url, ssl_context=context, compression=task.deflate)
     return WebSocketConfig(
         connection=evolve(connection, **task.options.get("connection", {})),
-        monitoring=MonitoringConfig(metrics_interval=METRICS_INTERVAL),
+        monitoring=MonitoringConfig(metrics_interval=task.options.get("metrics_interval", METRICS_INTERVAL)),
     )
 
 

@@ -11,5 +11,5 @@ from benchmarks.clients.sdk import counters, open_client, received
 def run(task: Task) -> None:
     """Receive for ever; the user's thread waits."""
     with open_client(task):
-        Meter(task, extra=counters).start(received)
+        Meter(task, extra=dict if "metrics_interval" in task.options else counters).start(received)
         threading.Event().wait()

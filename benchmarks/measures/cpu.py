@@ -10,6 +10,7 @@ from benchmarks.flow import Plan
 from benchmarks.load import LoadGenerator
 from benchmarks.runner import Bench, Result, interleaved, middle, paired_ratio, run_client
 from benchmarks.tables import Table, Target, number, times
+from upbit_ws import MonitoringConfig
 
 RATE = 2000.0
 COALESCE = 0.005
@@ -28,7 +29,9 @@ def measure(bench: Bench, names: Sequence[str]) -> dict[str, Any]:
         able = [name for name in _COMPARED if name in names]
         if load == "coalesced":
             able = [name for name in able if name in (SDK, STOCK)]
-        options = {"connection": {"read_coalesce": COALESCE}} if load == "coalesced" else {}
+        options: dict[str, Any] = {"metrics_interval": MonitoringConfig().metrics_interval}
+        if load == "coalesced":
+            options["connection"] = {"read_coalesce": COALESCE}
         plan = Plan("bursts" if load == "bursts" else "even", RATE)
         with LoadGenerator(bench.settings(plan=plan)) as generator:
 

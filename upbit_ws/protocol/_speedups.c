@@ -359,7 +359,7 @@ ring_make_room(Ring *self, size_t length)
     int fits = width <= WIDEST_PLACE && (self->size == 0 || width <= 2 * (size_t)self->width);
     if (!fits || width < self->width) width = self->width ? self->width : LINE;
     if (self->size == self->allocated && self->size < self->maxlen) {
-        allocated = allocated ? 2 * allocated : 1;
+        allocated = allocated ? 8 * allocated : 1; /* most markets that send a second one send many */
         if (allocated > self->maxlen) allocated = self->maxlen;
     }
     if (width == self->width && allocated == self->allocated) return fits;
@@ -890,6 +890,278 @@ static PyTypeObject SlotCoreType = {
     .tp_getset = core_getset,
 };
 
+/* -- reading ------------------------------------------------------------------------------------------------------ */
+
+#ifndef MS_WINDOWS
+
+#define LARGEST_COMMON (4 + 65535)
+/* What an inlet is busy with. */
+enum { READING = 1, FILING = 2 };
+
+/* What comes in on a socket, and at the same time the sequence of the messages that the last read completed.
+ *
+ * Reads go into a buffer of its own, where the beginning of a frame that is cut stays until the rest of it is there.
+ * Messages stay there too until the next read, so that what is only filed never becomes an object. */
+typedef struct {
+    PyObject_HEAD
+    char *buffer;
+    Py_ssize_t size;         /* of one read */
+    Py_ssize_t held, held_at; /* bytes of a frame that is cut, and where they are */
+    uint32_t *starts;        /* of the messages; the place before each has its length */
+    Py_ssize_t count, allocated;
+    int fd, wake_fd, pause;  /* milliseconds */
+    char is_splitting;       /* the next byte begins a frame, and common frames need no look by others */
+    char is_busy;
+    Py_ssize_t reads;
+    long long bytes_received;
+} Inlet;
+
+/* Seconds as milliseconds for `poll`, rounded up; NaN and what is negative as none. */
+static int
+milliseconds_of(double seconds)
+{
+    double milliseconds = ceil(seconds * 1000.0);
+    return !(milliseconds > 0.0) ? 0 : milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
+}
+
+/* Whether what is left is nothing but the beginning of a common frame. */
+static int
+may_be_common(const unsigned char *rest, Py_ssize_t size)
+{
+    if (rest[0] != 0x82 || (size > 1 && rest[1] != 0x7E)) return 0;
+    return size < 4 || (rest[2] << 8 | rest[3]) >= 126;
+}
+
+/* Notes the common frames from the start of the buffer on. Where it stopped; -1 with an exception. */
+static Py_ssize_t
+inlet_split(Inlet *self, Py_ssize_t size)
+{
+    const unsigned char *data = (const unsigned char *)self->buffer;
+    Py_ssize_t position = 0;
+    for (;;) {
+        if (size - position < 4 || data[position] != 0x82 || data[position + 1] != 0x7E) break;
+        Py_ssize_t length = ((Py_ssize_t)data[position + 2] << 8) | data[position + 3];
+        if (length < 126 || length > size - position - 4) break;
+        if (self->count == self->allocated) {
+            Py_ssize_t wanted = self->allocated ? 2 * self->allocated : 256;
+            uint32_t *starts = PyMem_Realloc(self->starts, wanted * sizeof(uint32_t));
+            if (starts == NULL) {
+                PyErr_NoMemory();
+                return -1;
+            }
+            self->starts = starts;
+            self->allocated = wanted;
+        }
+        self->starts[self->count++] = (uint32_t)(position + 4);
+        position += 4 + length;
+    }
+    return position;
+}
+
+/* One of the messages. */
+static const char *
+inlet_message(const Inlet *self, Py_ssize_t index, Py_ssize_t *size)
+{
+    const unsigned char *data = (const unsigned char *)self->buffer + self->starts[index];
+    *size = ((Py_ssize_t)data[-2] << 8) | data[-1];
+    return (const char *)data;
+}
+
+static Py_ssize_t
+inlet_length(Inlet *self)
+{
+    return self->count;
+}
+
+static PyObject *
+inlet_item(Inlet *self, Py_ssize_t index)
+{
+    if (index < 0 || index >= self->count || self->is_busy == READING) {
+        PyErr_SetString(PyExc_IndexError, "no such message");
+        return NULL;
+    }
+    Py_ssize_t size;
+    const char *data = inlet_message(self, index, &size);
+    return PyBytes_FromStringAndSize(data, size);
+}
+
+/* Room for the next read, behind what is held of a frame. The messages of the last one are gone. */
+static char *
+inlet_begin(Inlet *self)
+{
+    if (self->held && self->held_at) memmove(self->buffer, self->buffer + self->held_at, self->held);
+    self->held_at = self->count = 0;
+    self->is_busy = READING;
+    Py_INCREF(self);
+    return self->buffer + self->held;
+}
+
+/* What is in the buffer now, see `inlet_read`. */
+static PyObject *
+inlet_take(Inlet *self, Py_ssize_t got)
+{
+    Py_ssize_t size = self->held + got;
+    self->reads++;
+    self->bytes_received += got;
+    self->held = 0;
+    if (!self->is_splitting || got == 0) return PyBytes_FromStringAndSize(self->buffer, size);
+    Py_ssize_t position = inlet_split(self, size);
+    if (position < 0) return NULL;
+    if (position == size) return Py_NewRef((PyObject *)self);
+    if (may_be_common((unsigned char *)self->buffer + position, size - position)) {
+        self->held = size - position;
+        self->held_at = position;
+        return Py_NewRef((PyObject *)self);
+    }
+    PyObject *rest = PyBytes_FromStringAndSize(self->buffer + position, size - position);
+    PyObject *both = rest == NULL ? NULL : PyTuple_Pack(2, self, rest);
+    Py_XDECREF(rest);
+    return both;
+}
+
+static int
+inlet_check(const Inlet *self)
+{
+    if (self->buffer != NULL && !self->is_busy) return 0;
+    PyErr_SetString(PyExc_ValueError, "this Inlet is not ready, or in use");
+    return -1;
+}
+
+PyDoc_STRVAR(inlet_read_doc,
+"read(timeout, is_flowing) -> self, bytes, tuple or int\n\n"
+"Wait at most `timeout` seconds (None: without end) for the socket or the wake-up. Where only the socket is ready, one\n"
+"read. With `is_splitting`: itself, the sequence of the messages that it completed; where frames follow that are not\n"
+"common, a tuple of itself and of the bytes from there on. Else, and at the end of the stream (empty, or what was cut):\n"
+"the bytes. Messages are there until the next read.\n"
+"Where nothing was read a sum: 1 where the socket is ready, 2 where the wake-up is.\n"
+"Bytes have `pause` seconds to gather before they are read; with `is_flowing` that begins at once.\n\n"
+"Waiting and reading let go of the interpreter once instead of twice. Beside a thread that never waits, each time costs\n"
+"a switch interval.");
+
+static PyObject *
+inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "read(timeout, is_flowing)");
+        return NULL;
+    }
+    int timeout = args[0] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[0]));
+    int is_flowing = PyObject_IsTrue(args[1]);
+    if (PyErr_Occurred()) return NULL;
+    if (inlet_check(self)) return NULL;
+    struct pollfd waiting[2] = {{self->fd, POLLIN, 0}, {self->wake_fd, POLLIN, 0}}; /* a negative one is left out */
+    Py_ssize_t got = -1;
+    int ready = 0, problem;
+    char *room = inlet_begin(self);
+    Py_BEGIN_ALLOW_THREADS
+    if (!is_flowing) ready = poll(waiting, 2, timeout);
+    if (is_flowing || (ready > 0 && self->pause && !waiting[1].revents)) {
+        int woken = poll(waiting + 1, 1, self->pause);
+        ready = woken < 0 ? woken : 1;
+    }
+    if (ready > 0 && (waiting[0].revents || is_flowing) && !waiting[1].revents)
+        got = recv(self->fd, room, self->size, MSG_DONTWAIT); /* flowing: something is there, probably */
+    problem = errno;
+    Py_END_ALLOW_THREADS
+    self->is_busy = 0;
+    PyObject *found = NULL;
+    if (got >= 0) found = inlet_take(self, got);
+    else if (ready > 0 && waiting[1].revents) found = PyLong_FromLong(2 + (waiting[0].revents != 0));
+    else if (ready == 0 || problem == EINTR || (ready > 0 && (problem == EAGAIN || problem == EWOULDBLOCK)))
+        found = PyLong_FromLong(0);
+    else {
+        errno = problem;
+        PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_DECREF(self);
+    return found;
+}
+
+/* One read of what is there; BlockingIOError where nothing is. */
+static PyObject *
+inlet_read_now(Inlet *self, PyObject *nothing)
+{
+    if (inlet_check(self)) return NULL;
+    Py_ssize_t got;
+    char *room = inlet_begin(self);
+    Py_BEGIN_ALLOW_THREADS
+    got = recv(self->fd, room, self->size, MSG_DONTWAIT);
+    Py_END_ALLOW_THREADS
+    self->is_busy = 0;
+    PyObject *found = got >= 0 ? inlet_take(self, got) : PyErr_SetFromErrno(PyExc_OSError);
+    Py_DECREF(self);
+    return found;
+}
+
+static int
+inlet_init(Inlet *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"fd", "wake_fd", "size", "pause", NULL};
+    int fd, wake_fd;
+    Py_ssize_t size;
+    double pause;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iind", names, &fd, &wake_fd, &size, &pause)) return -1;
+    if (fd < 0 || size < 1 || size > INT32_MAX || self->buffer != NULL) {
+        PyErr_SetString(PyExc_ValueError, "the descriptor and the size must be within bounds, and are given once");
+        return -1;
+    }
+    self->buffer = PyMem_Malloc(size + LARGEST_COMMON);
+    if (self->buffer == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->fd = fd;
+    self->wake_fd = wake_fd;
+    self->size = size;
+    self->pause = milliseconds_of(pause);
+    return 0;
+}
+
+static void
+inlet_dealloc(Inlet *self)
+{
+    PyMem_Free(self->buffer);
+    PyMem_Free(self->starts);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef inlet_methods[] = {
+    {"read", (PyCFunction)(void (*)(void))inlet_read, METH_FASTCALL, inlet_read_doc},
+    {"read_now", (PyCFunction)inlet_read_now, METH_NOARGS,
+     PyDoc_STR("The same without waiting; BlockingIOError where nothing is there.")},
+    {NULL}
+};
+
+static PyMemberDef inlet_members[] = {
+    {"is_splitting", T_BOOL, offsetof(Inlet, is_splitting), 0, NULL},
+    {"wake_fd", T_INT, offsetof(Inlet, wake_fd), 0, NULL},
+    {"held", T_PYSSIZET, offsetof(Inlet, held), READONLY, NULL},
+    {"reads", T_PYSSIZET, offsetof(Inlet, reads), READONLY, NULL},
+    {"bytes_received", T_LONGLONG, offsetof(Inlet, bytes_received), READONLY, NULL},
+    {NULL}
+};
+
+static PySequenceMethods inlet_as_sequence = {
+    .sq_length = (lenfunc)inlet_length,
+    .sq_item = (ssizeargfunc)inlet_item,
+};
+
+static PyTypeObject InletType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_upbit_ws_speedups.Inlet",
+    .tp_doc = PyDoc_STR("Inlet(fd, wake_fd, size, pause): waits for a socket, reads it and splits its frames."),
+    .tp_basicsize = sizeof(Inlet),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)inlet_init,
+    .tp_dealloc = (destructor)inlet_dealloc,
+    .tp_methods = inlet_methods,
+    .tp_members = inlet_members,
+    .tp_as_sequence = &inlet_as_sequence,
+};
+
+#endif
+
 /* -- lanes -------------------------------------------------------------------------------------------------------- */
 
 enum { TICKER, ORDERBOOK, TRADE };
@@ -906,7 +1178,7 @@ typedef struct {
     int kind;
 } Lane;
 
-/* One payload and when it came. The objects are those that the caller has, if it has any. */
+/* One payload and when it came. `payload` is NULL while nobody needs the object. */
 typedef struct {
     const char *data;
     Py_ssize_t size;
@@ -975,9 +1247,17 @@ advance(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digit
     return TAKEN;
 }
 
+/* The payload as an object, borrowed. */
+static PyObject *
+payload_of(Arrival *arrival)
+{
+    if (arrival->payload == NULL) arrival->payload = PyBytes_FromStringAndSize(arrival->data, arrival->size);
+    return arrival->payload;
+}
+
 /* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
 static int
-ask_slot(PyObject *name, SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, PyObject *identity,
+ask_slot(PyObject *name, SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject *identity,
          PyObject **entry)
 {
     /* It may add to the history without changing the current entry. */
@@ -985,7 +1265,7 @@ ask_slot(PyObject *name, SlotCore *slot, const Arrival *arrival, const char *at,
     if (current == NULL) return FAILED;
     Py_DECREF(current);
     PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
-    *entry = new_entry(arrival->payload, arrival->stamp);
+    *entry = payload_of(arrival) == NULL ? NULL : new_entry(arrival->payload, arrival->stamp);
     int taken = -1;
     if (timestamp != NULL && *entry != NULL) {
         PyObject *args[4] = {(PyObject *)slot, *entry, timestamp, identity};
@@ -1000,14 +1280,14 @@ ask_slot(PyObject *name, SlotCore *slot, const Arrival *arrival, const char *at,
 }
 
 static int
-take_state(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, PyObject **entry)
+take_state(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject **entry)
 {
     if (is_before(at, digits, slot)) return ask_slot(str_take, slot, arrival, at, digits, NULL, entry);
     return advance(slot, arrival, at, digits);
 }
 
 static int
-take_trade(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, const char *id,
+take_trade(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, const char *id,
            Py_ssize_t id_length, PyObject **entry)
 {
     if (arrival->epoch == slot->epoch && slot->ids != Py_None && !is_before(at, digits, slot)) {
@@ -1028,7 +1308,7 @@ take_trade(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t di
 
 /* Files one payload. Where Python code took it, `*entry` is the object that it was given. */
 static int
-lane_take(const Lane *lane, const Arrival *arrival, PyObject **entry)
+lane_take(const Lane *lane, Arrival *arrival, PyObject **entry)
 {
     const char *data = arrival->data, *end = data + arrival->size, *at, *id = NULL;
     Py_ssize_t position = lane->position < arrival->size ? lane->position : arrival->size;
@@ -1076,14 +1356,6 @@ arrive(Arrival *arrival, PyObject *stamp)
     return read_stamp(stamp, &arrival->received_at, &arrival->epoch);
 }
 
-static void
-arrive_as(Arrival *arrival, PyObject *payload)
-{
-    arrival->payload = payload;
-    arrival->data = PyBytes_AS_STRING(payload);
-    arrival->size = PyBytes_GET_SIZE(payload);
-}
-
 static PyObject *
 lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -1093,7 +1365,9 @@ lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     if (arrive(&arrival, args[1])) return NULL;
-    arrive_as(&arrival, args[0]);
+    arrival.payload = args[0];
+    arrival.data = PyBytes_AS_STRING(args[0]);
+    arrival.size = PyBytes_GET_SIZE(args[0]);
     PyObject *entry = NULL;
     int result = lane_take(self, &arrival, &entry);
     STREAM_END();
@@ -1426,8 +1700,9 @@ lane_of_head(const char *data, Py_ssize_t size, PyObject *by_head)
 
 /* The same for a lane that Python made. */
 static int
-other_lane_take(PyObject *lane, const Arrival *arrival, PyObject **entry)
+other_lane_take(PyObject *lane, Arrival *arrival, PyObject **entry)
 {
+    if (payload_of(arrival) == NULL) return FAILED;
     PyObject *args[3] = {lane, arrival->payload, arrival->stamp};
     PyObject *answer = PyObject_VectorcallMethod(str_file, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     if (answer == NULL) return FAILED;
@@ -1458,7 +1733,7 @@ attend_to(SlotCore *slot, PyObject *entry, const Attention *attention)
 
 /* Files one message by its lane. */
 static int
-file_one(PyObject *lane, const Arrival *arrival, const Attention *attention)
+file_one(PyObject *lane, Arrival *arrival, const Attention *attention)
 {
     PyObject *entry = NULL, *slot = NULL;
     int result;
@@ -1522,293 +1797,151 @@ fetch_ahead(PyObject *const *lanes, int count)
     }
 }
 
-static void
-let_go(PyObject **objects, int count)
+/* A batch: a list of bytes, or an inlet. */
+static Py_ssize_t
+batch_size(PyObject *batch)
 {
-    for (int i = 0; i < count; i++) Py_XDECREF(objects[i]);
+    return PyList_CheckExact(batch) ? PyList_GET_SIZE(batch) : PyObject_Size(batch);
 }
 
-/* Finds the lanes of at most WINDOW messages, up to one that has none. How many; -1 with an exception. A key of `by_head`
- * may run code of others where it is compared, so everything found is held. */
+/* The message at this position; where it is an object it is held. -1 with an exception. */
 static int
-find_lanes(PyObject *messages, Py_ssize_t position, const StartTable *by_start, PyObject *by_head, PyObject **found,
-           PyObject **lanes)
+batch_message(PyObject *batch, Py_ssize_t position, Arrival *arrival)
 {
-    size_t hashes[WINDOW];
-    int window = 0, count = 0;
-    for (; window < WINDOW && position + window < PyList_GET_SIZE(messages); window++) {
-        PyObject *message = PyList_GET_ITEM(messages, position + window);
-        if (!PyBytes_Check(message)) break;
-        found[window] = Py_NewRef(message);
-        hashes[window] = 0;
-        if (PyBytes_GET_SIZE(message) < START_LENGTH) continue;
-        hashes[window] = hash_start(PyBytes_AS_STRING(message));
-        if (by_start->count) PREFETCH(&by_start->berths[hashes[window] & (by_start->count - 1)]);
+    arrival->payload = NULL;
+    if (!PyList_CheckExact(batch)) {
+#ifndef MS_WINDOWS
+        arrival->data = inlet_message((Inlet *)batch, position, &arrival->size);
+#endif
+        return 0;
     }
-    if (window == 0) {
+    PyObject *message = PyList_GET_ITEM(batch, position);
+    if (!PyBytes_Check(message)) {
         PyErr_SetString(PyExc_TypeError, "messages must be bytes");
         return -1;
     }
-    for (; count < window; count++) {
-        const char *data = PyBytes_AS_STRING(found[count]);
-        Py_ssize_t size = PyBytes_GET_SIZE(found[count]);
-        PyObject *lane = size >= START_LENGTH && by_start->count ? find_berth(by_start, data, hashes[count])->lane : NULL;
-        if (lane == NULL) lane = lane_of_head(data, size, by_head);
+    arrival->payload = Py_NewRef(message);
+    arrival->data = PyBytes_AS_STRING(message);
+    arrival->size = PyBytes_GET_SIZE(message);
+    return 0;
+}
+
+/* Messages of a batch that are looked at together. Everything here is held. */
+typedef struct {
+    Arrival arrivals[WINDOW];
+    PyObject *lanes[WINDOW];
+    int count;
+} Few;
+
+static void
+let_go(Few *few, int from, int until)
+{
+    for (int i = from; i < until; i++) {
+        Py_XDECREF(few->arrivals[i].payload);
+        Py_XDECREF(few->lanes[i]);
+    }
+}
+
+/* Finds the lanes of the next few messages, up to one that has none; -1 with an exception. A key of `by_head` may run code
+ * of others where it is compared. */
+static int
+find_lanes(Few *few, PyObject *batch, Py_ssize_t position, const Arrival *stamp, const StartTable *by_start,
+           PyObject *by_head)
+{
+    size_t hashes[WINDOW];
+    Py_ssize_t left = batch_size(batch) - position;
+    int window = left < WINDOW ? (int)left : WINDOW, count;
+    for (count = 0; count < window; count++) {
+        Arrival *arrival = &few->arrivals[count];
+        *arrival = *stamp;
+        few->lanes[count] = NULL;
+        if (batch_message(batch, position + count, arrival)) break;
+        hashes[count] = 0;
+        if (arrival->size < START_LENGTH) continue;
+        hashes[count] = hash_start(arrival->data);
+        if (by_start->count) PREFETCH(&by_start->berths[hashes[count] & (by_start->count - 1)]);
+    }
+    window = count;
+    if (window > 0) PyErr_Clear(); /* it is said when its turn comes */
+    for (count = 0; count < window; count++) {
+        const Arrival *arrival = &few->arrivals[count];
+        PyObject *lane = arrival->size >= START_LENGTH && by_start->count
+                             ? find_berth(by_start, arrival->data, hashes[count])->lane : NULL;
+        if (lane == NULL) lane = lane_of_head(arrival->data, arrival->size, by_head);
         if (lane == NULL) break;
-        lanes[count] = Py_NewRef(lane);
+        few->lanes[count] = Py_NewRef(lane);
         if (Py_IS_TYPE(lane, &LaneType)) PREFETCH(&((Lane *)lane)->kind);
     }
-    let_go(found + count, window - count);
-    if (!PyErr_Occurred()) return count;
-    let_go(found, count);
-    let_go(lanes, count);
+    let_go(few, count, window);
+    few->count = count;
+    if (!PyErr_Occurred()) return 0;
+    let_go(few, 0, count);
     return -1;
 }
 
 PyDoc_STRVAR(file_doc,
 "file(messages, position, by_start, by_head, stamp, attend, result) -> position\n\n"
-"File the messages from `position` on, up to one that no lane reads. Where a slot that took one is attended,\n"
-"`attend(slot, entry, result)` is called.");
+"File the messages (a list of bytes, or an Inlet) from `position` on, up to one that no lane reads. Where a slot that took\n"
+"one is attended, `attend(slot, entry, result)` is called.");
+
+static Py_ssize_t
+file_batch(PyObject *batch, Py_ssize_t position, const Arrival *stamp, const StartTable *by_start, PyObject *by_head,
+           const Attention *attention)
+{
+    Few few;
+    int result = TAKEN, is_over = 0;
+    while (result >= REFUSED && !is_over && position < batch_size(batch)) {
+        int is_changed = 0;
+        if (find_lanes(&few, batch, position, stamp, by_start, by_head)) return -1;
+        is_over = few.count == 0;
+        if (few.count > 1) fetch_ahead(few.lanes, few.count);
+        for (int i = 0; i < few.count && result >= REFUSED && !is_changed; i++) {
+            Arrival *arrival = &few.arrivals[i];
+            /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */
+            is_changed = PyList_CheckExact(batch)
+                         && (position >= PyList_GET_SIZE(batch) || PyList_GET_ITEM(batch, position) != arrival->payload);
+            if (is_changed) break;
+            result = file_one(few.lanes[i], arrival, attention);
+            if (result >= REFUSED) position++;
+        }
+        let_go(&few, 0, few.count);
+    }
+    STREAM_END();
+    return result == FAILED ? -1 : position;
+}
 
 static PyObject *
 speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs != 7 || !PyList_CheckExact(args[0]) || !Py_IS_TYPE(args[2], &StartTableType) || !PyDict_CheckExact(args[3])) {
-        PyErr_SetString(PyExc_TypeError, "file(list, int, StartTable, dict, stamp, attend, result)");
+    int is_list = nargs == 7 && PyList_CheckExact(args[0]), is_inlet = 0;
+#ifndef MS_WINDOWS
+    is_inlet = nargs == 7 && Py_IS_TYPE(args[0], &InletType);
+#endif
+    if (!(is_list || is_inlet) || !Py_IS_TYPE(args[2], &StartTableType) || !PyDict_CheckExact(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "file(list or Inlet, int, StartTable, dict, stamp, attend, result)");
         return NULL;
     }
-    PyObject *messages = args[0], *found[WINDOW], *lanes[WINDOW];
     const Attention attention = {args[5], args[6]};
-    Arrival arrival;
+    Arrival stamp = {0};
     Py_ssize_t position = PyLong_AsSsize_t(args[1]);
     if (position < 0) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "position must not be negative");
         return NULL;
     }
-    if (arrive(&arrival, args[4])) return NULL;
-    if (position > PyList_GET_SIZE(messages)) position = PyList_GET_SIZE(messages);
-    int result = TAKEN, is_over = 0;
-    while (result >= REFUSED && !is_over && position < PyList_GET_SIZE(messages)) {
-        int count = find_lanes(messages, position, (StartTable *)args[2], args[3], found, lanes), is_changed = 0;
-        if (count < 0) return NULL;
-        is_over = count == 0;
-        if (count > 1) fetch_ahead(lanes, count);
-        for (int i = 0; i < count && result >= REFUSED && !is_changed; i++) {
-            /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */
-            is_changed = position >= PyList_GET_SIZE(messages) || PyList_GET_ITEM(messages, position) != found[i];
-            if (is_changed) break;
-            arrive_as(&arrival, found[i]);
-            result = file_one(lanes[i], &arrival, &attention);
-            if (result >= REFUSED) position++;
-        }
-        let_go(found, count);
-        let_go(lanes, count);
-    }
-    STREAM_END();
-    return result == FAILED ? NULL : PyLong_FromSsize_t(position);
-}
-
-/* -- reading ------------------------------------------------------------------------------------------------------ */
-
+    if (arrive(&stamp, args[4])) return NULL;
+    if (position > batch_size(args[0])) position = batch_size(args[0]);
 #ifndef MS_WINDOWS
-
-#define LARGEST_COMMON (4 + 65535)
-
-/* What comes in on a socket. Reads go into a buffer of its own, where the beginning of a frame that is cut stays until the
- * rest of it is there. */
-typedef struct {
-    PyObject_HEAD
-    char *buffer;
-    Py_ssize_t size;         /* of one read */
-    Py_ssize_t held;         /* bytes of a frame that is cut */
-    int fd, wake_fd, pause;  /* milliseconds */
-    char is_splitting;       /* the next byte begins a frame, and common frames need no look by others */
-    char is_busy;
-    Py_ssize_t reads;
-    long long bytes_received;
-} Inlet;
-
-/* Seconds as milliseconds for `poll`, rounded up; NaN and what is negative as none. */
-static int
-milliseconds_of(double seconds)
-{
-    double milliseconds = ceil(seconds * 1000.0);
-    return !(milliseconds > 0.0) ? 0 : milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
-}
-
-/* Whether what is left is nothing but the beginning of a common frame. */
-static int
-may_be_common(const unsigned char *rest, Py_ssize_t size)
-{
-    if (rest[0] != 0x82 || (size > 1 && rest[1] != 0x7E)) return 0;
-    return size < 4 || (rest[2] << 8 | rest[3]) >= 126;
-}
-
-/* The messages of what is in the buffer now, or its bytes, or both, see `inlet_read`. */
-static PyObject *
-inlet_take(Inlet *self, Py_ssize_t got)
-{
-    Py_ssize_t size = self->held + got;
-    self->reads++;
-    self->bytes_received += got;
-    self->held = 0;
-    if (!self->is_splitting || got == 0) return PyBytes_FromStringAndSize(self->buffer, size);
-    PyObject *messages = PyList_New(0);
-    Py_ssize_t position = messages == NULL ? -1 : split_common(self->buffer, size, 0, messages);
-    if (position < 0) {
-        Py_XDECREF(messages);
-        return NULL;
+    if (is_inlet) { /* its buffer must not change meanwhile */
+        if (inlet_check((Inlet *)args[0])) return NULL;
+        ((Inlet *)args[0])->is_busy = FILING;
     }
-    if (position < size && may_be_common((unsigned char *)self->buffer + position, size - position)) {
-        self->held = size - position;
-        memmove(self->buffer, self->buffer + position, self->held);
-    }
-    else if (position < size) {
-        PyObject *rest = PyBytes_FromStringAndSize(self->buffer + position, size - position);
-        PyObject *both = rest == NULL ? NULL : PyTuple_Pack(2, messages, rest);
-        Py_XDECREF(rest);
-        Py_DECREF(messages);
-        return both;
-    }
-    return messages;
-}
-
-static int
-inlet_check(const Inlet *self)
-{
-    if (self->buffer != NULL && !self->is_busy) return 0;
-    PyErr_SetString(PyExc_ValueError, "this Inlet is not ready, or in use by another thread");
-    return -1;
-}
-
-PyDoc_STRVAR(inlet_read_doc,
-"read(timeout, is_flowing) -> list, bytes, tuple or int\n\n"
-"Wait at most `timeout` seconds (None: without end) for the socket or the wake-up. Where only the socket is ready, one\n"
-"read. With `is_splitting`: the messages of the common frames that it completed; where others follow, a tuple of these and\n"
-"of the bytes from there on. Else, and at the end of the stream (empty, or what was cut): the bytes.\n"
-"Where nothing was read a sum: 1 where the socket is ready, 2 where the wake-up is.\n"
-"Bytes have `pause` seconds to gather before they are read; with `is_flowing` that begins at once.\n\n"
-"Waiting and reading let go of the interpreter once instead of twice. Beside a thread that never waits, each time costs\n"
-"a switch interval.");
-
-static PyObject *
-inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    if (nargs != 2) {
-        PyErr_SetString(PyExc_TypeError, "read(timeout, is_flowing)");
-        return NULL;
-    }
-    int timeout = args[0] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[0]));
-    int is_flowing = PyObject_IsTrue(args[1]);
-    if (PyErr_Occurred()) return NULL;
-    if (inlet_check(self)) return NULL;
-    struct pollfd waiting[2] = {{self->fd, POLLIN, 0}, {self->wake_fd, POLLIN, 0}}; /* a negative one is left out */
-    Py_ssize_t got = -1;
-    int ready = 0, problem;
-    self->is_busy = 1;
-    Py_INCREF(self);
-    Py_BEGIN_ALLOW_THREADS
-    if (!is_flowing) ready = poll(waiting, 2, timeout);
-    if (is_flowing || (ready > 0 && self->pause && !waiting[1].revents)) {
-        int woken = poll(waiting + 1, 1, self->pause);
-        ready = woken < 0 ? woken : 1;
-    }
-    if (ready > 0 && (waiting[0].revents || is_flowing) && !waiting[1].revents)
-        got = recv(self->fd, self->buffer + self->held, self->size, MSG_DONTWAIT); /* flowing: something is there, probably */
-    problem = errno;
-    Py_END_ALLOW_THREADS
-    self->is_busy = 0;
-    PyObject *found = NULL;
-    if (got >= 0) found = inlet_take(self, got);
-    else if (ready > 0 && waiting[1].revents) found = PyLong_FromLong(2 + (waiting[0].revents != 0));
-    else if (ready == 0 || problem == EINTR || (ready > 0 && (problem == EAGAIN || problem == EWOULDBLOCK)))
-        found = PyLong_FromLong(0);
-    else {
-        errno = problem;
-        PyErr_SetFromErrno(PyExc_OSError);
-    }
-    Py_DECREF(self);
-    return found;
-}
-
-/* One read of what is there; BlockingIOError where nothing is. */
-static PyObject *
-inlet_read_now(Inlet *self, PyObject *nothing)
-{
-    if (inlet_check(self)) return NULL;
-    Py_ssize_t got;
-    self->is_busy = 1;
-    Py_INCREF(self);
-    Py_BEGIN_ALLOW_THREADS
-    got = recv(self->fd, self->buffer + self->held, self->size, MSG_DONTWAIT);
-    Py_END_ALLOW_THREADS
-    self->is_busy = 0;
-    PyObject *found = got >= 0 ? inlet_take(self, got) : PyErr_SetFromErrno(PyExc_OSError);
-    Py_DECREF(self);
-    return found;
-}
-
-static int
-inlet_init(Inlet *self, PyObject *args, PyObject *keywords)
-{
-    static char *names[] = {"fd", "wake_fd", "size", "pause", NULL};
-    int fd, wake_fd;
-    Py_ssize_t size;
-    double pause;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "iind", names, &fd, &wake_fd, &size, &pause)) return -1;
-    if (fd < 0 || size < 1 || size > PY_SSIZE_T_MAX - LARGEST_COMMON || self->buffer != NULL) {
-        PyErr_SetString(PyExc_ValueError, "the descriptor and the size must be within bounds, and are given once");
-        return -1;
-    }
-    self->buffer = PyMem_Malloc(size + LARGEST_COMMON);
-    if (self->buffer == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    self->fd = fd;
-    self->wake_fd = wake_fd;
-    self->size = size;
-    self->pause = milliseconds_of(pause);
-    return 0;
-}
-
-static void
-inlet_dealloc(Inlet *self)
-{
-    PyMem_Free(self->buffer);
-    Py_TYPE(self)->tp_free((PyObject *)self);
-}
-
-static PyMethodDef inlet_methods[] = {
-    {"read", (PyCFunction)(void (*)(void))inlet_read, METH_FASTCALL, inlet_read_doc},
-    {"read_now", (PyCFunction)inlet_read_now, METH_NOARGS,
-     PyDoc_STR("The same without waiting; BlockingIOError where nothing is there.")},
-    {NULL}
-};
-
-static PyMemberDef inlet_members[] = {
-    {"is_splitting", T_BOOL, offsetof(Inlet, is_splitting), 0, NULL},
-    {"wake_fd", T_INT, offsetof(Inlet, wake_fd), 0, NULL},
-    {"held", T_PYSSIZET, offsetof(Inlet, held), READONLY, NULL},
-    {"reads", T_PYSSIZET, offsetof(Inlet, reads), READONLY, NULL},
-    {"bytes_received", T_LONGLONG, offsetof(Inlet, bytes_received), READONLY, NULL},
-    {NULL}
-};
-
-static PyTypeObject InletType = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "_upbit_ws_speedups.Inlet",
-    .tp_doc = PyDoc_STR("Inlet(fd, wake_fd, size, pause): waits for a socket, reads it and splits its frames."),
-    .tp_basicsize = sizeof(Inlet),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)inlet_init,
-    .tp_dealloc = (destructor)inlet_dealloc,
-    .tp_methods = inlet_methods,
-    .tp_members = inlet_members,
-};
-
 #endif
+    position = file_batch(args[0], position, &stamp, (StartTable *)args[2], args[3], &attention);
+#ifndef MS_WINDOWS
+    if (is_inlet) ((Inlet *)args[0])->is_busy = 0;
+#endif
+    return position < 0 ? NULL : PyLong_FromSsize_t(position);
+}
 
 /* -- the module --------------------------------------------------------------------------------------------------- */
 

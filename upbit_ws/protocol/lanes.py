@@ -11,7 +11,7 @@ books and trades.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from upbit_ws._extension import speedups
@@ -191,7 +191,7 @@ def lane_for(slot: Slot, head: bytes) -> Lane | None:
 
 
 def _file_batch(
-    messages: list[bytes],
+    messages: Sequence[bytes],
     position: int,
     by_start: StartTable,
     by_head: dict[bytes, Lane],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from upbit_ws.config import WebSocketConfig
@@ -170,7 +170,7 @@ class Session:
             limit = 0.0
         readable, woken = transport.wait(limit)
         if readable:
-            messages = transport.receive()
+            messages = transport.take()
             now = self._now = clock()
             if messages:
                 self._take(messages, now)
@@ -185,7 +185,7 @@ class Session:
         self._due = self._housekeep(now)
         return True
 
-    def _take(self, messages: list[bytes], now: float) -> None:
+    def _take(self, messages: Sequence[bytes], now: float) -> None:
         parts = self._parts
         result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
         parts.meter.messages += len(messages)

@@ -10,7 +10,7 @@ connection could overwrite a value of its successor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from upbit_ws.exceptions import PayloadError
@@ -239,7 +239,7 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
 
     # -- filing -------------------------------------------------------------------------------------------------------
 
-    def ingest(self, endpoint: Endpoint, epoch: int, messages: list[bytes], now: float) -> Ingested:
+    def ingest(self, endpoint: Endpoint, epoch: int, messages: Sequence[bytes], now: float) -> Ingested:
         """File one read batch of a connection. Called by its I/O thread."""
         result = Ingested()
         stamp = (now, epoch)
@@ -267,7 +267,7 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
             result.wake()
         return result
 
-    def _still_counting_locked(self, messages: list[bytes], epoch: int) -> list[bytes]:
+    def _still_counting_locked(self, messages: Sequence[bytes], epoch: int) -> list[bytes]:
         """What still counts of a batch of the older of two open connections: no state that the newer one delivers
         too.
         """

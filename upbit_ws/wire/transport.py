@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field
 
@@ -46,7 +46,7 @@ _READABLE = (True, False)
 _WOKEN = 2
 
 #: Messages, and the bytes behind them: None where nothing follows, empty at the end of the stream.
-_Read = tuple["list[bytes]", "bytes | None"]
+_Read = tuple["Sequence[bytes]", "bytes | None"]
 
 
 @frozen
@@ -100,7 +100,7 @@ class Transport:
         self._coalesce = settings.coalesce
         self._inlet = Inlet and Inlet(sock.fileno(), wakeup.fileno(), settings.read_size, settings.coalesce)
         #: What `wait` has read already: messages and nothing else, or bytes behind them too.
-        self._whole: list[bytes] | None = None
+        self._whole: Sequence[bytes] | None = None
         self._early: _Read | None = None
         #: With `coalesce`: the last wait ended with bytes, so the next ones are probably on their way.
         self._is_flowing = False
@@ -130,12 +130,12 @@ class Transport:
     @property
     def bytes_received(self) -> int:
         """Bytes that were read."""
-        return self._bytes_received + (self._inlet.bytes_received if self._inlet else 0)
+        return self._bytes_received + (self._inlet.bytes_received if self._inlet is not None else 0)
 
     @property
     def reads(self) -> int:
         """System calls that read something."""
-        return self._reads + (self._inlet.reads if self._inlet else 0)
+        return self._reads + (self._inlet.reads if self._inlet is not None else 0)
 
     @property
     def wants_write(self) -> bool:
@@ -150,7 +150,7 @@ class Transport:
         """Another thread owns the transport from now on, and this wakes it."""
         self._wakeup = wakeup
         self._poller = make_poller(self._sock, wakeup)
-        if self._inlet:
+        if self._inlet is not None:
             self._inlet.wake_fd = wakeup.fileno()
 
     def wait(self, timeout: float | None) -> tuple[bool, bool]:
@@ -171,7 +171,7 @@ class Transport:
             except OSError as error:
                 self._failure = lost_by(error, self._host)
                 return _READABLE
-            if type(found) is list:
+            if found is self._inlet:
                 self._whole = found
             elif type(found) is int:
                 return self._ready_without_bytes(found)
@@ -220,7 +220,12 @@ class Transport:
         return self._has_unseen or self._failure is not None or self._write_failure is not None
 
     def receive(self) -> list[bytes]:
-        """The messages of one read, in order; an empty list where it completed none. Never waits.
+        """The messages of one read, in order; an empty list where it completed none. Never waits. Raises as `take`."""
+        return list(self.take())
+
+    def take(self) -> Sequence[bytes]:
+        """What `receive` returns, as a sequence that is good until the next read: what nobody looks at need not become an
+        object.
 
         Pings are answered, pongs collected, a Close is answered with its own code.
 
@@ -238,10 +243,9 @@ class Transport:
         if self._failure is not None:
             raise self._ended_by(self._failure)
         reader = self._reader
-        messages, data = self._read() if self._tls is None else ([], self._read_tls(self._tls))
-        before = len(messages)
-        messages += reader.feed(data or b"")
-        self.text_indexes = [before + index for index in reader.text_indexes]
+        first, data = self._read() if self._tls is None else ([], self._read_tls(self._tls))
+        messages = [*first, *reader.feed(data or b"")]
+        self.text_indexes = [len(first) + index for index in reader.text_indexes]
         self._follow_frames()
         if reader.pings or reader.pongs or reader.close is not None or reader.error is not None:
             self._take_control()
@@ -261,7 +265,7 @@ class Transport:
 
     def _follow_frames(self) -> None:
         """Frames are split off where they are read as long as nothing but common ones is under way."""
-        if self._inlet:
+        if self._inlet is not None:
             self._inlet.is_splitting = self._tls is None and not self._leftover and self._reader.is_between_frames
 
     def _read(self) -> _Read:
@@ -286,7 +290,7 @@ class Transport:
         return early
 
     def _read_now(self) -> _Read:
-        if self._inlet:
+        if self._inlet is not None:
             return _read_of(self._inlet.read_now())
         data = self._recv(self._read_size)
         self._reads += 1
@@ -464,7 +468,7 @@ class Transport:
         self._sock.close()
 
 
-def _read_of(found: list[bytes] | bytes | _Read) -> _Read:
+def _read_of(found: Sequence[bytes] | bytes | _Read) -> _Read:
     """An answer of an inlet."""
     if isinstance(found, tuple):
         return found
