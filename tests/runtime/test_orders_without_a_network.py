@@ -77,6 +77,7 @@ class Desk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("upbit_ws.runtime.account_reconciler.spawn", lambda *args, **kinds: None)
         self.now = 0.0
+        self.plan = PLAN
         self.exchange = Exchange()
         self.gone: list[Delivery] = []
         self.published: list[ConnectionEvent] = []
@@ -95,7 +96,7 @@ class Desk:
                 publish=self.published.append,
                 deliver=self.gone.extend,
             ),
-            lambda: PLAN,
+            lambda: self.plan,
         )
         self.pool.gate = self.reconciler
         self.queries = AccountQueries(self.exchange, self.reconciler._hold.flush)  # type: ignore[arg-type]
@@ -119,10 +120,8 @@ class Desk:
     def work(self) -> None:
         """What the account's thread does now."""
         for _ in range(5):
-            if not self.reconciler._is_due():
-                break
-            self.reconciler._attempt(self.queries)
-        self.reconciler._hold.flush()
+            if not self.reconciler._round(self.queries):
+                return
 
     def base(self) -> None:
         """Connected, and nothing happened yet."""
@@ -541,3 +540,66 @@ def test_what_was_booked_before_a_bug_ended_the_attempt_is_told(desk: Desk, monk
     desk.work()
 
     assert [event.uuid for event in map(order_of, desk.gone) if event is not None] == ["o1", "o2"]
+
+
+def test_a_wish_that_comes_as_the_last_comparison_ends_holds_nothing_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look whether all is known and the hold, the account's thread gets to know all."""
+    desk.base()
+    desk.reconciler.cover(None, 2)
+    begin = desk.reconciler._hold.begin
+
+    def begin_late() -> None:
+        desk.work()
+        assert desk.pool.account.has_base(("",))
+        begin()
+
+    monkeypatch.setattr(desk.reconciler._hold, "begin", begin_late)
+    desk.reconciler.cover(PLAN, 3)
+    desk.work()
+    desk.live(("wait", 0))
+
+    assert desk.told == ["wait 0 REALTIME"]
+    assert desk.reconciler._patience() is None
+
+
+def test_a_wish_that_is_given_up_before_it_is_confirmed_holds_nothing_back_any_more(desk: Desk) -> None:
+    desk.base()
+    desk.plan = Plan((Want(KEY), Want(StreamKey(DataType.MY_ASSET, ""))))
+    desk.reconciler.cover(desk.plan, 2)
+    desk.work()
+    desk.live(("wait", 0))
+    assert desk.told == [], "the balances are not known"
+
+    desk.plan = PLAN
+    desk.reconciler.cover(desk.plan, 3)
+    desk.work()
+
+    assert desk.told == ["wait 0 REALTIME"]
+    assert desk.reconciler.overdue == 0
+
+
+def test_a_wish_does_not_end_the_hold_of_a_connection_that_is_not_confirmed_yet(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.base()
+    desk.reconciler.cover(None, 2)
+    begin = desk.reconciler._hold.begin
+
+    def begin_late() -> None:
+        monkeypatch.setattr(desk.reconciler._hold, "begin", begin)
+        desk.work()  # for the first connection
+        desk.connect()
+        begin()
+
+    monkeypatch.setattr(desk.reconciler._hold, "begin", begin_late)
+    desk.reconciler.cover(PLAN, 3)
+    desk.work()
+    desk.live(("trade", 1))
+    assert desk.told == []
+
+    desk.lists(1)
+    desk.confirm()
+    desk.work()
+    assert desk.told == ["wait 0 RECOVERED", "trade 1 REALTIME"]

@@ -43,6 +43,8 @@ _AHEAD: Final = 86_400_000
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
 _REFUSED_DELAY: Final = 30.0
+#: Seconds after an error inside the SDK.
+_CRASH_DELAY: Final = 0.5
 _NEVER: Final = float("inf")
 
 
@@ -57,7 +59,7 @@ class AccountReconciler:
         self._parts = parts
         self._wanted = wanted
         self._missing = MissingFills()
-        self._hold = AccountHold(parts.clock, parts.deliver, parts.config.hold, self._awaited)
+        self._hold = AccountHold(parts.clock, parts.deliver, parts.config.hold, parts.config.max_waiting, self._awaited)
         parts.pool.account.is_held = lambda: self._hold.is_whole
         self._signal = Signal()
         self._is_stopping = False
@@ -95,7 +97,8 @@ class AccountReconciler:
         account.cover(_names(plan.keys if plan is not None else ()), int(self._parts.wall() * 1000), version)
         if self._parts.config.enabled and not self._is_based():
             self._hold.begin()
-        # What was given up and is wanted again before the next request needs no request, and so meets no confirmation.
+        # The thread looks whether there is something to wait for: a comparison may have ended just before the hold
+        # began, and what was given up and is wanted again before the next request meets no confirmation.
         self._signal.set()
 
     def on_event(self, event: ConnectionEvent) -> None:
@@ -117,7 +120,9 @@ class AccountReconciler:
         """The exchange has confirmed these streams on the connection of this epoch."""
         if endpoint is Endpoint.PRIVATE and (names := _names(keys)):
             if epoch < self._epoch:
-                self._epoch, self._resumed = epoch, self._resumed + 1
+                # In this order: with the older epoch alone, what was done for it before would pass for what is to do.
+                self._resumed += 1
+                self._epoch = epoch
             if self.refusal is None or epoch != self._confirmed[0]:
                 # What failed on the connection before says nothing about this one. Refused keys are not hammered.
                 self._retry_at, self._failures = 0.0, 0
@@ -125,8 +130,9 @@ class AccountReconciler:
             self._start()
 
     def _start(self) -> None:
-        """Have the thread look. Called by the I/O thread of the private endpoint only."""
-        if self._thread is None and not self._is_stopping:
+        """Have the thread look; a new one where it has ended. Called by the I/O thread of the private endpoint only."""
+        is_running = self._thread is not None and self._thread.is_alive()
+        if not is_running and not self._is_stopping:
             self._thread = spawn("upbit-ws-account", self._run, on_crash=self._crashed)
         self._signal.set()
 
@@ -153,11 +159,36 @@ class AccountReconciler:
             # A slow exchange must not make live events wait for longer than the hold and one call.
             queries = AccountQueries(rest, self._hold.flush)
             while not self._is_stopping:
-                if self._is_due():
-                    self._attempt(queries)
-                else:
-                    self._hold.flush()
-                    self._signal.wait(self._patience())
+                self._survive(queries)
+
+    def _survive(self, queries: AccountQueries) -> None:
+        """One round and the wait for the next; a bug of ours that ends it must not end the thread."""
+        try:
+            if not self._round(queries):
+                self._signal.wait(self._patience())
+        except Exception as error:
+            logger.critical("! orders and balances: an error inside the SDK: %r", error, exc_info=True)
+            until = self._parts.clock() + _CRASH_DELAY
+            while not self._is_stopping and (left := until - self._parts.clock()) > 0:
+                self._signal.wait(left)
+
+    def _round(self, queries: AccountQueries) -> bool:
+        """Do what is to be done now; False where that is nothing."""
+        is_due = self._is_due()
+        if is_due:
+            self._attempt(queries)
+        else:
+            self._let_go()
+        return is_due
+
+    def _let_go(self) -> None:
+        """Hold nothing back any more where everything is known, nor anything longer than it may be."""
+        # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
+        serial, (epoch, names) = self._hold.serial, self._confirmed
+        if self._hold.is_whole and epoch == self._epoch and self._is_done(epoch, names) and self._is_based():
+            self._hold.release(serial)
+        else:
+            self._hold.flush()
 
     def _is_due(self) -> bool:
         if not self._confirmed[0] or self._parts.clock() < self._retry_at:
@@ -226,10 +257,7 @@ class AccountReconciler:
         parts.pool.account.settle(names, epoch)
         self._done, self._known_until = (epoch, names, resumed), began
         self._gaps.settle("" if parts.config.enabled else "recovery is switched off")
-        # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
-        serial = self._hold.serial
-        if epoch == self._epoch and self._is_based():
-            self._hold.release(serial)
+        self._let_go()
         parts.pool.wake_all()
 
     def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> None:
