@@ -55,13 +55,15 @@ class Exchange:
         self.open: list[dict[str, Any]] = []
         self.closed: list[dict[str, Any]] = []
         self.single: dict[str, dict[str, Any]] = {}
+        self.accounts: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.on_call: Callable[[str], None] = lambda path: None
 
     def signed_get(self, path: str, query: Any = (), **_: Any) -> Any:
         facts = dict(query)
         self.asked.append(str(facts.get("uuid", path)))
-        answer = {"/v1/orders/open": self.open, "/v1/orders/closed": self.closed}.get(path)
+        lists = {"/v1/orders/open": self.open, "/v1/orders/closed": self.closed, "/v1/accounts": self.accounts}
+        answer = lists.get(path)
         if answer is None:
             answer = self.single.get(facts.get("uuid"))
         answer = orjson.loads(orjson.dumps(answer))
@@ -99,7 +101,7 @@ class Desk:
             lambda: self.plan,
         )
         self.pool.gate = self.reconciler
-        self.queries = AccountQueries(self.exchange, self.reconciler._hold.flush)  # type: ignore[arg-type]
+        self.queries = AccountQueries(self.exchange, self.reconciler._hold.flush, self.reconciler._set_aside)  # type: ignore[arg-type]
         self.pool.admit(Endpoint.PRIVATE, [KEY], 1)
         self.pool.watch(KEY, +1)
         self.reconciler.cover(PLAN, 1)
@@ -603,3 +605,92 @@ def test_a_wish_does_not_end_the_hold_of_a_connection_that_is_not_confirmed_yet(
     desk.confirm()
     desk.work()
     assert desk.told == ["wait 0 RECOVERED", "trade 1 REALTIME"]
+
+
+def test_a_row_that_cannot_be_read_is_a_gap_and_all_other_orders_are_told(desk: Desk) -> None:
+    desk.base()
+    desk.connect()
+    desk.lists(1)
+    desk.exchange.open.insert(0, {"uuid": "broken"})
+    desk.confirm()
+    desk.work()
+
+    assert desk.told == ["wait 0 RECOVERED", "trade 1 RECOVERED"]
+    assert desk.reconciler.last_error is None
+    [gap] = desk.ledger.gaps()
+    assert (gap.state, gap.reason) == (GapState.REPORTED, "rows that could not be read: 1 of /v1/orders/open")
+    assert [event.reason for event in desk.published if isinstance(event, GapReported)] == [gap.reason]
+    [rejected] = desk.pool.rejected()
+    assert rejected.sample == b'{"uuid":"broken"}'
+    assert desk.pool.counters().undecodable == 1
+
+    desk.exchange.open.pop(0)
+    desk.connect()
+    desk.confirm()
+    desk.work()
+    assert desk.ledger.gaps()[-1].state is GapState.RECOVERED, "what could not be read once is not held against it"
+
+
+def test_a_row_that_cannot_be_read_at_the_first_connect_is_a_gap_as_well(desk: Desk) -> None:
+    desk.exchange.open = [{"uuid": "broken"}]
+    desk.base()
+
+    assert [gap.reason for gap in desk.ledger.gaps()] == ["rows that could not be read: 1 of /v1/orders/open"]
+    assert not desk.reconciler._hold.is_whole
+
+
+def test_an_order_whose_end_cannot_be_read_stays_open_and_is_a_gap(desk: Desk) -> None:
+    desk.base()
+    desk.live(("wait", 0))
+    desk.connect()
+    desk.exchange.single["o1"] = {"uuid": "o1"}
+    desk.confirm()
+    desk.work()
+
+    assert desk.pool.account.open_orders() == {"o1"}
+    assert [gap.reason for gap in desk.ledger.gaps()] == ["rows that could not be read: 1 of /v1/order"]
+
+
+def test_orders_that_the_exchange_does_not_list_are_a_gap_of_their_second(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upbit_ws.runtime.account_queries._CLOSED_PAGE", 1)
+    desk.base()
+    desk.connect()
+    desk.lists(1, state="done")
+    listed = desk.exchange.closed
+    other = [order_row("done", "o2")]
+    answer = desk.exchange.signed_get
+
+    def signed_get(path: str, query: Any = (), **kinds: Any) -> Any:
+        is_after = int(dict(query).get("start_time", 0)) > int(BEGAN * 1000) + 1000
+        desk.exchange.closed = [] if is_after else other if ("order_by", "desc") in query else listed
+        return answer(path, query, **kinds)
+
+    monkeypatch.setattr(desk.exchange, "signed_get", signed_get)
+    desk.confirm()
+    desk.work()
+
+    assert {"o1", "o2"} <= desk.pool.account.orders().keys()
+    [report] = [event for event in desk.published if isinstance(event, GapReported)]
+    began = int(BEGAN * 1000) + 1000
+    assert (report.start, report.end) == (began, began + 1000)
+    assert report.reason == "more orders have ended than the exchange lists"
+    assert [gap.state for gap in desk.ledger.gaps()] == [GapState.RECOVERED, GapState.REPORTED]
+
+
+def test_a_balance_that_cannot_be_read_takes_no_other_one_away(desk: Desk) -> None:
+    desk.plan = Plan((Want(KEY), Want(StreamKey(DataType.MY_ASSET, ""))))
+    desk.reconciler.cover(desk.plan, 2)
+    krw, btc = ({"currency": name, "balance": "5", "locked": "0"} for name in ("KRW", "BTC"))
+    desk.exchange.accounts = [krw, btc]
+    desk.connect()
+    desk.reconciler.confirm(Endpoint.PRIVATE, desk.epoch, desk.plan.keys)
+    desk.work()
+    desk.exchange.accounts = [{**krw, "balance": "7"}, {"currency": "BTC"}]
+    desk.connect()
+    desk.reconciler.confirm(Endpoint.PRIVATE, desk.epoch, desk.plan.keys)
+    desk.work()
+
+    assert {name: asset.balance for name, asset in desk.pool.account.balances().items()} == {"KRW": 7, "BTC": 5}
+    assert [gap.reason for gap in desk.ledger.gaps()] == ["rows that could not be read: 1 of /v1/accounts"]
