@@ -115,7 +115,7 @@ class GlobalWebSocketManager(ManagerReports):
                 publish=self._publish,
                 deliver=self._recovery.deliver,
                 reopen=self._recovery.take,
-                confirmed=self._account.reconciler.confirm,
+                confirmed=self._account.confirm,
                 authenticator=self._account.authenticator,
             )
         )
@@ -346,7 +346,7 @@ class GlobalWebSocketManager(ManagerReports):
         self._connections.rotate()
 
     def _publish(self, event: ConnectionEvent) -> None:
-        self._account.reconciler.on_event(event)
+        self._account.on_event(event)
         self._events.append(event)
         self._push.announce(event)
 

@@ -119,7 +119,8 @@ class ManagerReports:
         return tuple(self._events)
 
     def gaps(self, keys: Collection[StreamKey] | None = None) -> tuple[Gap, ...]:
-        """What reconnects left open in trades, candles, orders and balances; of these streams, or of all."""
+        """What reconnects left open in all that has no snapshot: trades, candles, orders, balances, announcements and
+        indicators; of these streams, or of all."""
         self.check_process()
         return self._gaps.gaps(keys)
 

@@ -311,7 +311,8 @@ class SimpleWebSocketClient(AccountPulls):
     def gaps(self) -> tuple[Gap, ...]:
         """What reconnects left open in this client's logs, orders and balances, and what became of it, oldest first.
 
-        A gap in orders and balances is one for all of them, without a symbol.
+        A gap in orders and balances is one for all of them, without a symbol. Announcements, indicators and signals are
+        never repeated, so each loss of their connection leaves a gap that is only reported.
         """
         keys = {slot.key for slot in self._selection.everything()}
         return self._manager.gaps(keys | {key._replace(symbol="") for key in keys if is_account(key.data_type)})

@@ -63,6 +63,8 @@ class AccountReconciler:
         self._epoch = 0
         self._confirmed: tuple[int, frozenset[str]] = (0, frozenset())
         self._done: tuple[int, frozenset[str], int] = (0, frozenset(), 0)
+        #: The newest connection that was confirmed while the one before it was open.
+        self._unbroken = 0
         #: Until when (ms since the epoch) everything is known; None before the first reconciliation.
         self._known_until: int | None = None
         self._gaps = AccountGaps(parts)
@@ -107,10 +109,14 @@ class AccountReconciler:
                 self._hold.begin()
                 self._start()
         elif isinstance(event, Disconnected) and event.epoch == self._done[0]:
-            vouched_at = self._parts.pool.vouched_at(event.epoch)
-            if vouched_at is not None:
-                self._parts.pool.account.vouched_at = vouched_at
-                self._known_until = int((self._parts.wall() - (self._parts.clock() - vouched_at)) * 1000)
+            self._note_known(event.epoch)
+
+    def _note_known(self, epoch: int) -> None:
+        """Everything is known until the last sign of life of this connection."""
+        vouched_at = self._parts.pool.vouched_at(epoch)
+        if vouched_at is not None:
+            self._parts.pool.account.vouched_at = vouched_at
+            self._known_until = int((self._parts.wall() - (self._parts.clock() - vouched_at)) * 1000)
 
     def confirm(self, endpoint: Endpoint, epoch: int, keys: Collection[StreamKey]) -> None:
         """The exchange has confirmed these streams on the connection of this epoch."""
@@ -122,6 +128,11 @@ class AccountReconciler:
             if self.refusal is None or epoch != self._confirmed[0]:
                 # What failed on the connection before says nothing about this one. Refused keys are not hammered.
                 self._retry_at, self._failures = 0.0, 0
+            done = self._done[0]
+            if done != epoch and self._parts.pool.is_open(endpoint, done):
+                # It took over from a living one: all the same it is compared, but nothing was lost in between.
+                self._unbroken = epoch
+                self._note_known(done)
             self._confirmed = (epoch, names)
             self._start()
 
@@ -249,7 +260,7 @@ class AccountReconciler:
 
     def _reconcile(self, queries: AccountQueries, epoch: int, names: frozenset[str]) -> None:
         parts = self._parts
-        if self._known_until is not None and self._done[0] not in (0, epoch):
+        if self._known_until is not None and self._done[0] not in (0, epoch) and self._unbroken != epoch:
             self._gaps.open(self._known_until, names)
         began, resumed = int(parts.wall() * 1000), self._resumed
         reason = "recovery is switched off"

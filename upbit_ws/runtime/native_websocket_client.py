@@ -325,7 +325,9 @@ class NativeWebSocketClient:
 
     def _has_taken_over(self, old: Session, new: Session) -> bool:
         """Whether the new connection delivers everything and the old one got as far as the new one began."""
-        return new.has_caught_up() and self._parts.pool.is_settled(old.epoch)
+        pool, endpoint = self._parts.pool, self._parts.endpoint
+        is_carried = not endpoint.needs_auth or pool.is_carried(endpoint, new.epoch)
+        return new.has_caught_up() and pool.is_settled(old.epoch) and is_carried
 
     def _failed(self, error: UpbitWebSocketError, failure: Failure) -> None:
         """Decide when to try again, and wait until then."""
