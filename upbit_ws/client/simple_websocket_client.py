@@ -10,13 +10,10 @@ from attrs import evolve
 
 from upbit_ws.client.account_options import announcement_options, refuse_stray_options, variants_for
 from upbit_ws.client.account_pulls import AccountPulls
-from upbit_ws.client.global_websocket_manager import (
-    GlobalWebSocketManager,
-    checked_manager,
-    get_global_websocket_manager,
-)
+from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
 from upbit_ws.client.interests import Interest, Interests
 from upbit_ws.client.pulling import check_code, check_seconds
+from upbit_ws.client.shared_manager import checked_manager, get_global_websocket_manager
 from upbit_ws.client.updates import Updates
 from upbit_ws.events import Event
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError
