@@ -18,7 +18,6 @@ from upbit_ws.events import (
     AnnouncementEvent,
     CandleEvent,
     Event,
-    FrozenDict,
     IndicatorEvent,
     IndicatorSignalEvent,
     MyAsset,
@@ -31,6 +30,7 @@ from upbit_ws.events import (
 )
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.fields import FieldSpec, Kind, Table, family_fields
+from upbit_ws.frozen_dict import FrozenDict
 
 __all__ = ["EVENT_CLASSES", "UNIT_CLASSES", "problems", "read_event", "type_of"]
 

@@ -16,7 +16,8 @@ from upbit_ws.client.account_side import AccountSide
 from upbit_ws.client.manager_life_cycle import ManagerLifeCycle
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation, Observed
-from upbit_ws.client.push import Member, PushParts, PushSide
+from upbit_ws.client.push import PushSide
+from upbit_ws.client.push_parts import Member, PushParts
 from upbit_ws.client.reentrancy import interrupts_the_sdk
 from upbit_ws.client.rest_clients import make_rest_client
 from upbit_ws.client.subscription_options import CallbackOptions, keys_of, wants_of
