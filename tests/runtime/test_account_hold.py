@@ -203,6 +203,22 @@ def test_an_event_that_waited_for_a_connection_does_not_wait_as_long_again_for_i
     assert gate.told == ["o1 trade 2"]
 
 
+def test_where_nothing_may_wait_events_go_at_once_and_only_those_that_something_was_missed_before_are_counted() -> None:
+    gone: list[Delivery] = []
+    awaited: set[str] = set()
+    hold = AccountHold(lambda: 0.0, gone.extend, 0.0, MOST, lambda: awaited)
+
+    def live(event: Delivery) -> None:
+        hold.enter()
+        hold.leave(live=[event])
+
+    live(fill(1))
+    assert (named(gone), hold.overdue) == (["o1 trade 1"], 0)
+    awaited.add("o1")
+    live(fill(3))
+    assert (named(gone), hold.overdue) == (["o1 trade 1", "o1 trade 3"], 1)
+
+
 def test_what_was_missed_and_is_known_goes_before_a_live_event_whose_time_is_over(gate: Gate) -> None:
     gate.hold.begin()
     gate.live(fill(2))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -371,13 +372,15 @@ def test_a_connection_that_is_renewed_leaves_no_gap_and_misses_nothing(make_desk
     """The new one is confirmed before the old one is let go, and all the same the account is compared."""
     desk = make_desk()
     desk.open()
-    placed = [desk.limit()]
+    placed: list[str] = []
+
+    def is_compared(epoch: int) -> bool:
+        placed.append(desk.limit(volume="0.0001"))
+        return desk.manager.pool.account.reconciled_in == epoch
+
     for epoch in (2, 3):
         desk.manager.rotate()
-        while desk.manager.connection_statuses()[0].epoch != epoch:
-            placed.append(desk.limit(volume="0.001"))
-        placed.append(desk.limit())
-        wait_until(lambda: desk.manager.pool.account.reconciled_in == epoch, "the comparison")  # noqa: B023
+        wait_until(partial(is_compared, epoch), "the comparison")
 
     wait_until(lambda: len(desk.heard) >= len(placed), "all orders")
     assert sorted(event.uuid for event in desk.heard) == sorted(placed)

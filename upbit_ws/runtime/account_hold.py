@@ -137,7 +137,8 @@ class AccountHold:
             return []
         now, awaited = self._clock(), frozenset(self._awaited())
         self._given_up &= awaited
-        due = self._take_overdue_locked(now, awaited)
+        is_held = self._until is not None or bool(awaited)
+        due = self._take_overdue_locked(now, awaited) if is_held else []
         if self._until is not None:
             if now < self._until:
                 return due
