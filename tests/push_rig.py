@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from upbit_ws.client.push import Member, PushParts, PushSide
+from upbit_ws.client.push import PushSide
+from upbit_ws.client.push_parts import Member, PushParts
 from upbit_ws.client.subscription_options import read_options
 from upbit_ws.config import BackpressureConfig
 from upbit_ws.exceptions import AuthenticationError

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from upbit_ws import exceptions
+from upbit_ws.base_error import shown
 from upbit_ws.exceptions import (
     AuthenticationError,
     BackpressureError,
@@ -30,7 +31,6 @@ from upbit_ws.exceptions import (
     TlsVerificationError,
     UpbitWebSocketError,
     WebSocketProtocolError,
-    shown,
 )
 from upbit_ws.types import DataType, StreamKey
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from upbit_ws._version import __version__
-from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager, get_global_websocket_manager
+from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
+from upbit_ws.client.shared_manager import get_global_websocket_manager
 from upbit_ws.client.simple_websocket_client import SimpleWebSocketClient
 from upbit_ws.client.subscription_options import CallbackOptions
 from upbit_ws.client.websocket_client_proxy import WebSocketClientProxy

@@ -223,12 +223,17 @@ class RecoveryConfig:
         enabled: Otherwise every gap is only reported.
         hold: Seconds that live events of a recovering stream wait so that the recovered ones come first. While a REST
             call is under way they may have to wait for its end as well.
+        max_waiting: Most live events that wait at once, of the account and of all other streams each. Of more, the
+            oldest ones of the account, or all of the fullest stream, go before what was missed.
+        max_gaps: Most gaps that wait to be filled at once; one more is only reported.
         max_trades, max_candles: Most events fetched for one stream and gap; what is beyond is reported as a gap.
         request_timeout: Seconds of one REST call.
     """
 
     enabled: bool = field(default=True, validator=checks.flag)
     hold: float = field(default=5.0, validator=checks.seconds())
+    max_waiting: int = field(default=50_000, validator=checks.whole(at_least=1))
+    max_gaps: int = field(default=10_000, validator=checks.whole(at_least=1))
     max_trades: int = field(default=10_000, validator=checks.whole(at_least=1))
     max_candles: int = field(default=2_000, validator=checks.whole(at_least=1))
     request_timeout: float = field(default=5.0, validator=checks.seconds(above=0))

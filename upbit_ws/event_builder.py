@@ -17,8 +17,9 @@ from typing import Any
 
 from upbit_ws.data_types import DataType
 from upbit_ws.event_reader import EVENT_CLASSES, UNIT_CLASSES
-from upbit_ws.events import NO_EXTRA, Event, FrozenDict
+from upbit_ws.events import NO_EXTRA, Event
 from upbit_ws.fields import FieldSpec, Kind, Table, family_fields
+from upbit_ws.frozen_dict import FrozenDict
 
 __all__ = ["REFUSALS", "Builder", "builder_of"]
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from upbit_ws.base_error import shown
 from upbit_ws.data_types import DataType
 from upbit_ws.events import (
     NO_EXTRA,
     AnnouncementEvent,
     CandleEvent,
     Event,
-    FrozenDict,
     IndicatorEvent,
     IndicatorSignalEvent,
     MyAsset,
@@ -28,8 +28,9 @@ from upbit_ws.events import (
     TickerEvent,
     TradeEvent,
 )
-from upbit_ws.exceptions import PayloadError, shown
+from upbit_ws.exceptions import PayloadError
 from upbit_ws.fields import FieldSpec, Kind, Table, family_fields
+from upbit_ws.frozen_dict import FrozenDict
 
 __all__ = ["EVENT_CLASSES", "UNIT_CLASSES", "problems", "read_event", "type_of"]
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, field
 
 from upbit_ws.data_types import DataType, StreamKey, indicator_variant
 from upbit_ws.exceptions import InvalidArgumentError
+from upbit_ws.frozen_dict import FrozenDict
 from upbit_ws.records import frozen
 
 __all__ = [
@@ -39,28 +40,6 @@ __all__ = [
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-class FrozenDict(dict[str, Any]):
-    """A dict that refuses to change, so that an event can be shared between threads. Compares and prints as a dict."""
-
-    __slots__ = ()
-
-    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
-        raise TypeError("an event does not change; make a copy with dict(...)")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-    def __repr__(self) -> str:
-        return dict.__repr__(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return FrozenDict, (dict(self),)
-
-    def __copy__(self) -> FrozenDict:
-        return self
-
 
 NO_EXTRA: Mapping[str, Any] = FrozenDict()
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, overload
 
+from upbit_ws.base_error import shown
 from upbit_ws.data_types import DataType
-from upbit_ws.exceptions import PayloadError, shown
+from upbit_ws.exceptions import PayloadError
 from upbit_ws.fields import ERROR_FIELDS, LIST_SUBSCRIPTIONS_FIELDS, STATUS_FIELDS, Table, family_fields
 
 __all__ = ["is_simple", "to_default", "to_simple"]

@@ -26,7 +26,6 @@ from upbit_ws import (
     InvalidArgumentError,
     SimpleWebSocketClient,
     WebSocketConfig,
-    get_global_websocket_manager,
 )
 from upbit_ws.exceptions import ForkedProcessError, StaleDataError
 from upbit_ws.sandbox import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY, Sandbox
@@ -417,25 +416,7 @@ def test_health_tells_of_a_connection_that_is_not_there(make_manager: MakeManage
     assert "refused" in (manager.get_health_status().connections[0].last_error or "")
 
 
-# -- one per process --------------------------------------------------------------------------------------------------
-
-
-def test_all_clients_of_a_process_share_one(exchange: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UPBIT_BASE_URL", exchange.url)
-    config = WebSocketConfig.testing()
-    manager = get_global_websocket_manager(config)
-    try:
-        with SimpleWebSocketClient("first") as first, SimpleWebSocketClient("second") as second:
-            assert first._manager is second._manager is manager is get_global_websocket_manager()
-            assert get_global_websocket_manager(config) is manager
-            with pytest.raises(InvalidArgumentError, match="config"):
-                get_global_websocket_manager(WebSocketConfig.production())
-    finally:
-        manager.close()
-
-    other = get_global_websocket_manager(config)
-    assert other is not manager
-    other.close()
+# -- as an object ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config", ["production", 5, {}])

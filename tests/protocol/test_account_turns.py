@@ -33,15 +33,16 @@ def test_a_prevented_part_comes_behind_the_fills_that_it_counts() -> None:
 
 
 def test_what_must_wait_stays_and_all_others_go() -> None:
-    due, kept = parted([fill(2), fill(1, "o2"), delivery("done", count=2)], lambda uuid: uuid == "o1")
+    due, kept = parted([(fill(2), 5.0), (fill(1, "o2"), 6.0), (delivery("done", count=2), 7.0)], {"o1"})
 
     assert named(due) == ["o2 trade 1"]
-    assert named(kept) == ["o1 trade 2", "o1 done 2"]
+    assert named([one for one, _ in kept]) == ["o1 trade 2", "o1 done 2"]
+    assert [until for _, until in kept] == [5.0, 7.0]
 
 
 def test_what_is_of_no_order_never_waits_and_keeps_its_place() -> None:
     other = (TradeSlot(StreamKey(DataType.TRADE, "KRW-BTC"), 10), (b"{}", (0.0, 1)))
 
     assert order_of(other) is None
-    assert parted([other], lambda uuid: True) == ([other], [])
+    assert parted([(other, 5.0)], {"o1", ""}) == ([other], [])
     assert as_lived([fill(2), other, fill(1)])[1] is other

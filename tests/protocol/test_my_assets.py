@@ -52,6 +52,17 @@ def test_rest_replaces_everything_and_says_what_that_changed() -> None:
     assert assets.reconcile([balance("KRW", 9), balance("BTC", 1), balance("XRP", 4)], assets.revision, now=60) is None
 
 
+def test_where_rest_could_not_be_read_to_the_end_what_it_does_not_list_stays() -> None:
+    assets = MyAssets()
+    assets.take(asset_event(balance("KRW", 5), balance("ETH", 2)))
+
+    changed = assets.reconcile([balance("KRW", 9)], assets.revision, now=50, is_whole=False)
+
+    assert changed is not None
+    assert [asset.currency for asset in changed.assets] == ["KRW"]
+    assert amounts(assets) == {"KRW": (9, 0), "ETH": (2, 0)}
+
+
 def test_what_came_while_rest_was_asked_stays() -> None:
     assets = MyAssets()
     assets.take(asset_event(balance("KRW", 5), at=10))

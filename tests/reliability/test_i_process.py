@@ -271,7 +271,7 @@ def test_I8_a_fork_while_locks_are_held_leaves_a_child_that_works(
     sandbox = rig.sandbox(rate=200.0)
     script = """
 import faulthandler
-from upbit_ws.client import global_websocket_manager as module
+from upbit_ws.client import shared_manager as module
 busy = [SimpleWebSocketClient(f"busy{n}") for n in range(4)]
 is_over = False
 def churn(own):

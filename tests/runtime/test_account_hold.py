@@ -11,6 +11,7 @@ from upbit_ws.protocol.slots import Delivery
 from upbit_ws.runtime.account_hold import AccountHold
 
 PATIENCE = 5.0
+MOST = 1_000
 
 
 class Gate:
@@ -20,7 +21,7 @@ class Gate:
         self.now = 0.0
         self.awaited: set[str] = set()
         self.gone: list[Delivery] = []
-        self.hold = AccountHold(lambda: self.now, self.gone.extend, PATIENCE, lambda: self.awaited)
+        self.hold = AccountHold(lambda: self.now, self.gone.extend, PATIENCE, MOST, lambda: self.awaited)
 
     def live(self, *deliveries: Delivery) -> None:
         self.hold.enter()
@@ -84,7 +85,7 @@ def test_a_connection_that_comes_while_what_waited_is_delivered_is_waited_for_as
             hold.enter()
             hold.leave(live=[fill(3)])
 
-    hold = AccountHold(lambda: 0.0, deliver, PATIENCE)
+    hold = AccountHold(lambda: 0.0, deliver, PATIENCE, MOST)
     hold.begin()
     hold.enter()
     hold.leave(live=[fill(1)])
@@ -160,10 +161,97 @@ def test_everything_waits_no_longer_than_it_may(gate: Gate) -> None:
     gate.hold.flush()
     assert gate.told == []
 
+    gate.live(fill(1, "o2"))
+    assert gate.hold.until == PATIENCE
+
     gate.now = PATIENCE
     gate.hold.flush()
     assert gate.told == ["o1 trade 2"]
-    assert (gate.hold.overdue, gate.hold.is_whole) == (1, False)
+    assert (gate.hold.overdue, gate.hold.is_whole) == (1, True)
+    gate.now = 2 * PATIENCE - 0.1
+    gate.hold.flush()
+    assert gate.told == ["o1 trade 2", "o2 trade 1"]
+    assert (gate.hold.overdue, gate.hold.is_whole) == (2, False)
+
+
+def test_an_event_that_waited_for_its_order_does_not_wait_as_long_again_for_a_connection(gate: Gate) -> None:
+    gate.awaited = {"o1"}
+    gate.live(fill(2))
+    gate.now = PATIENCE - 0.1
+    gate.hold.begin()
+    gate.live(fill(3))
+
+    gate.now = PATIENCE
+    gate.hold.flush()
+    assert gate.told == ["o1 trade 2"]
+    gate.awaited = set()
+    gate.hold.release(gate.hold.serial)
+    assert gate.told == ["o1 trade 2", "o1 trade 3"]
+
+
+def test_an_event_that_waited_for_a_connection_does_not_wait_as_long_again_for_its_order(gate: Gate) -> None:
+    gate.awaited = {"o1"}
+    gate.hold.begin()
+    gate.live(fill(2))
+    gate.now = PATIENCE - 0.1
+    gate.hold.release(gate.hold.serial)
+    assert gate.told == []
+    assert gate.hold.until == PATIENCE
+
+    gate.now = PATIENCE
+    gate.hold.flush()
+    assert gate.told == ["o1 trade 2"]
+
+
+def test_where_nothing_may_wait_events_go_at_once_and_only_those_that_something_was_missed_before_are_counted() -> None:
+    gone: list[Delivery] = []
+    awaited: set[str] = set()
+    hold = AccountHold(lambda: 0.0, gone.extend, 0.0, MOST, lambda: awaited)
+
+    def live(event: Delivery) -> None:
+        hold.enter()
+        hold.leave(live=[event])
+
+    live(fill(1))
+    assert (named(gone), hold.overdue) == (["o1 trade 1"], 0)
+    awaited.add("o1")
+    live(fill(3))
+    assert (named(gone), hold.overdue) == (["o1 trade 1", "o1 trade 3"], 1)
+
+
+def test_what_was_missed_and_is_known_goes_before_a_live_event_whose_time_is_over(gate: Gate) -> None:
+    gate.hold.begin()
+    gate.live(fill(2))
+    gate.now = PATIENCE - 0.1
+    gate.hold.begin()
+    gate.recovered(fill(1), delivery("wait", "o2"))
+
+    gate.now = PATIENCE
+    gate.hold.flush()
+    assert gate.told == ["o1 trade 1", "o2 wait 0", "o1 trade 2"]
+    assert gate.hold.is_whole
+
+
+def test_of_too_many_events_the_oldest_wait_no_longer_and_none_is_lost(gate: Gate) -> None:
+    gate.hold.begin()
+    gate.live(*(fill(number) for number in range(1, MOST + 1)))
+    assert gate.told == []
+    gate.live(fill(MOST + 1), fill(MOST + 2))
+    assert gate.told == ["o1 trade 1", "o1 trade 2"]
+    assert (gate.hold.overdue, gate.hold.is_whole) == (1, True)
+
+    gate.hold.release(gate.hold.serial)
+    assert gate.told == [f"o1 trade {number}" for number in range(1, MOST + 3)]
+
+
+def test_too_many_events_of_an_order_do_not_wait_for_its_fill(gate: Gate) -> None:
+    gate.awaited = {"o1"}
+    gate.live(*(fill(number) for number in range(2, MOST + 2)))
+    assert gate.told == []
+    gate.live(fill(MOST + 2))
+
+    assert gate.told == [f"o1 trade {number}" for number in range(2, MOST + 3)]
+    assert gate.hold.overdue == 1
 
 
 def test_a_time_that_passes_while_nothing_waits_is_not_counted(gate: Gate) -> None:
@@ -209,7 +297,7 @@ def test_an_error_on_the_way_to_subscribers_does_not_stop_the_events_behind_it()
             raise RuntimeError("a bug")
         gone.extend(named(deliveries))
 
-    hold = AccountHold(lambda: 0.0, deliver, PATIENCE)
+    hold = AccountHold(lambda: 0.0, deliver, PATIENCE, MOST)
     hold.enter()
     with pytest.raises(RuntimeError):
         hold.leave(live=[fill(1)])

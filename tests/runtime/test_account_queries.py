@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -102,16 +103,136 @@ def test_closed_orders_are_asked_for_in_windows_of_less_than_seven_days(
     assert [start for start, _ in windows[1:]] == [end for _, end in windows[:-1]]
 
 
-def test_a_full_page_of_closed_orders_is_continued_where_it_ends(
+class ClosedOrders:
+    """The closed orders of an exchange that lists `limit` of them at the most, and compares whole seconds only."""
+
+    def __init__(self, upbit: responses.RequestsMock, *orders: tuple[str, str, int]) -> None:
+        self._orders = orders
+        self.asked: list[str] = []
+        upbit.add_callback(responses.GET, f"{BASE}/v1/orders/closed", self._answer)
+
+    def _answer(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        pairs = parse_qsl(urlsplit(str(request.url)).query)
+        states, facts = [value for name, value in pairs if name == "states[]"], dict(pairs)
+        since, until = int(facts["start_time"]), int(facts["end_time"])
+        self.asked.append(f"{','.join(states)} {since} {facts['order_by']}")
+        found = [order for order in self._orders if order[1] in states and since // 1000 * 1000 <= order[2] <= until]
+        found.sort(key=lambda order: order[2])
+        rows = [order_row(state, uuid, created_at=utc(at)) for uuid, state, at in found]
+        if facts["order_by"] == "desc":
+            rows.reverse()
+        return 200, {}, json.dumps(rows[: int(facts["limit"])])
+
+
+def utc(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat()
+
+
+def many(state: str, count: int, at: int) -> list[tuple[str, str, int]]:
+    return [(f"{state}-{at}-{number}", state, at) for number in range(count)]
+
+
+def test_a_full_page_of_closed_orders_is_continued_in_the_second_in_which_it_ends(
     upbit: responses.RequestsMock, account: Account
 ) -> None:
-    rows = [order_row("done", f"o{number}", created_at="1970-01-01T00:00:30+00:00") for number in range(1_000)]
-    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=rows)
-    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=rows)
-    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=[order_row("done", "last")])
+    closed = ClosedOrders(upbit, *many("done", 700, 30_000), *many("cancel", 700, 31_000), ("last", "done", 40_000))
 
-    assert len(account.queries.closed_orders(0, DAY)) == 1_001
-    assert [dict(query)["start_time"] for query in queries_of(upbit)] == ["0", "30000", "31000"]
+    assert len(account.queries.closed_orders(500, DAY)) == 1_401
+    assert closed.asked == ["done,cancel 500 asc", "done,cancel 31000 asc"]
+    assert account.queries.unlisted == []
+
+
+def test_more_than_a_page_of_orders_of_one_second_is_asked_for_by_state_and_from_both_ends(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    crowd = [*many("done", 1_900, 30_000), *many("cancel", 900, 30_000)]
+    closed = ClosedOrders(upbit, *crowd, ("behind", "done", 31_000), ("last", "cancel", 32_000))
+
+    found = {row.uuid for row in account.queries.closed_orders(30_500, DAY)}
+
+    assert found == {uuid for uuid, *_ in crowd} | {"behind", "last"}
+    assert closed.asked[1:] == ["done 30000 asc", "done 30000 desc", "cancel 30000 asc", "done,cancel 31000 asc"]
+    assert account.queries.unlisted == []
+
+
+def test_a_second_of_which_the_exchange_does_not_list_all_orders_is_told(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    ClosedOrders(upbit, *many("done", 2_001, 30_000), ("last", "done", 31_000))
+
+    assert len(account.queries.closed_orders(0, DAY)) == 2_001, "and the one behind it is found"
+    assert account.queries.unlisted == [(30_000, 31_000)]
+
+    account.queries.begin()
+    assert account.queries.unlisted == []
+
+
+def test_a_full_page_without_a_single_order_that_can_be_read_ends_the_paging_and_is_told(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/orders/closed", json=[{"uuid": number} for number in range(1_000)])
+
+    assert account.queries.closed_orders(0, DAY) == []
+    assert account.queries.unlisted == [(0, DAY)]
+    assert len(upbit.calls) == 1
+
+
+@pytest.mark.parametrize("broken", [7, None, {}, {"uuid": "o2"}, order_row("wait", "o2", volume="many")])
+def test_a_row_that_cannot_be_read_is_kept_aside_and_the_others_are_read(
+    upbit: responses.RequestsMock, account: Account, broken: object
+) -> None:
+    aside: list[tuple[bytes, str]] = []
+    queries = AccountQueries(account.rest, set_aside=lambda row, reason: aside.append((row, reason)))
+    for path in ("open", "closed"):
+        rows = [order_row("wait", "o1"), broken, order_row("wait", "o3")]
+        upbit.add(responses.GET, f"{BASE}/v1/orders/{path}", json=rows)
+
+    assert [row.uuid for row in queries.open_orders()] == ["o1", "o3"]
+    assert [row.uuid for row in queries.closed_orders(0, DAY)] == ["o1", "o3"]
+    assert [json.loads(row) for row, _ in aside] == [broken, broken]
+    assert [reason.split(": ")[0] for _, reason in aside] == ["/v1/orders/open", "/v1/orders/closed"]
+    assert queries.shortfall == "rows that could not be read: 1 of /v1/orders/closed, 1 of /v1/orders/open"
+
+    queries.begin()
+    assert queries.shortfall == ""
+
+
+def test_a_row_that_cannot_be_read_counts_once_however_often_its_list_is_read(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    aside: list[str] = []
+    queries = AccountQueries(account.rest, set_aside=lambda _row, reason: aside.append(reason))
+    first = [{"uuid": "broken"}, *page(*(f"o{number}" for number in range(99)))]
+    for body in (first, page("o99"), first, page("o99")):
+        upbit.add(responses.GET, f"{BASE}/v1/orders/open", json=body)
+
+    assert len(queries.open_orders()) == 100, "its page counts as full all the same"
+    assert len(aside) == 1
+    assert queries.shortfall == "rows that could not be read: 1 of /v1/orders/open"
+
+
+@pytest.mark.parametrize("reply", [[], "x", {"uuid": "o1"}])
+def test_an_order_that_cannot_be_read_is_none_and_is_kept_aside(
+    upbit: responses.RequestsMock, account: Account, reply: object
+) -> None:
+    upbit.add(responses.GET, f"{BASE}/v1/order", json=reply)
+
+    assert account.queries.order("o1") is None
+    assert account.queries.shortfall == "rows that could not be read: 1 of /v1/order"
+
+
+def test_a_balance_that_cannot_be_read_is_kept_aside_and_the_answer_says_that_it_is_not_whole(
+    upbit: responses.RequestsMock, account: Account
+) -> None:
+    krw = {"currency": "KRW", "balance": "5", "locked": "0"}
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[{"currency": "BTC"}, krw])
+    upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[krw])
+
+    for is_whole in (False, True):
+        assets, answered = account.queries.accounts()
+        assert [asset.currency for asset in assets] == ["KRW"]
+        assert answered is is_whole
+    assert account.queries.shortfall == "rows that could not be read: 1 of /v1/accounts"
 
 
 def test_an_order_that_the_exchange_does_not_know_is_none(upbit: responses.RequestsMock, account: Account) -> None:
@@ -151,7 +272,7 @@ def test_a_nonce_that_was_used_is_replaced_by_another(upbit: responses.RequestsM
     upbit.add(responses.GET, f"{BASE}/v1/accounts", json={"error": {"name": "nonce_used", "message": ""}}, status=401)
     upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[{"currency": "KRW", "balance": "5", "locked": "0"}])
 
-    assert account.queries.accounts()[0].balance == 5
+    assert account.queries.accounts()[0][0].balance == 5
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -181,7 +302,7 @@ def test_a_reply_that_is_cut_off_is_asked_for_again_with_a_fresh_token(
     upbit.add(responses.GET, f"{BASE}/v1/accounts", **cut)
     upbit.add(responses.GET, f"{BASE}/v1/accounts", json=[{"currency": "KRW", "balance": "5", "locked": "0"}])
 
-    assert account.queries.accounts()[0].balance == 5
+    assert account.queries.accounts()[0][0].balance == 5
     tokens = [call.request.headers["Authorization"] for call in upbit.calls]
     assert len(tokens) == len(set(tokens)) == 3
 
@@ -238,7 +359,7 @@ def test_remaining_req_is_believed(upbit: responses.RequestsMock, account: Accou
     assert account.limiter.reserve("default", 0.0) > 0.0
 
 
-@pytest.mark.parametrize("body", [{}, [1], [{"currency": "KRW"}], "x"])
+@pytest.mark.parametrize("body", [{}, None, "x"])
 def test_a_reply_that_is_not_as_documented_is_told(
     upbit: responses.RequestsMock, account: Account, body: object
 ) -> None:

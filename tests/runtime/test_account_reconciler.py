@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -365,3 +366,23 @@ def test_rest_may_be_ahead_of_the_stream_and_an_orders_life_is_told_in_its_order
         patch.setattr(desk.manager.pool.account, "take", take)
 
     assert desk.states(placed[0]) == [("wait", "REALTIME"), ("cancel", "RECOVERED")]
+
+
+def test_a_connection_that_is_renewed_leaves_no_gap_and_misses_nothing(make_desk: Callable[..., Desk]) -> None:
+    """The new one is confirmed before the old one is let go, and all the same the account is compared."""
+    desk = make_desk()
+    desk.open()
+    placed: list[str] = []
+
+    def is_compared(epoch: int) -> bool:
+        placed.append(desk.limit(volume="0.0001"))
+        return desk.manager.pool.account.reconciled_in == epoch
+
+    for epoch in (2, 3):
+        desk.manager.rotate()
+        wait_until(partial(is_compared, epoch), "the comparison")
+
+    wait_until(lambda: len(desk.heard) >= len(placed), "all orders")
+    assert sorted(event.uuid for event in desk.heard) == sorted(placed)
+    assert desk.manager.gaps() == ()
+    assert desk.manager.connection_statuses()[0].reconnects == 2

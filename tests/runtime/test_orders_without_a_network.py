@@ -55,13 +55,15 @@ class Exchange:
         self.open: list[dict[str, Any]] = []
         self.closed: list[dict[str, Any]] = []
         self.single: dict[str, dict[str, Any]] = {}
+        self.accounts: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.on_call: Callable[[str], None] = lambda path: None
 
     def signed_get(self, path: str, query: Any = (), **_: Any) -> Any:
         facts = dict(query)
         self.asked.append(str(facts.get("uuid", path)))
-        answer = {"/v1/orders/open": self.open, "/v1/orders/closed": self.closed}.get(path)
+        lists = {"/v1/orders/open": self.open, "/v1/orders/closed": self.closed, "/v1/accounts": self.accounts}
+        answer = lists.get(path)
         if answer is None:
             answer = self.single.get(facts.get("uuid"))
         answer = orjson.loads(orjson.dumps(answer))
@@ -77,6 +79,7 @@ class Desk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("upbit_ws.runtime.account_reconciler.spawn", lambda *args, **kinds: None)
         self.now = 0.0
+        self.plan = PLAN
         self.exchange = Exchange()
         self.gone: list[Delivery] = []
         self.published: list[ConnectionEvent] = []
@@ -95,10 +98,10 @@ class Desk:
                 publish=self.published.append,
                 deliver=self.gone.extend,
             ),
-            lambda: PLAN,
+            lambda: self.plan,
         )
         self.pool.gate = self.reconciler
-        self.queries = AccountQueries(self.exchange, self.reconciler._hold.flush)  # type: ignore[arg-type]
+        self.queries = AccountQueries(self.exchange, self.reconciler._hold.flush, self.reconciler._set_aside)  # type: ignore[arg-type]
         self.pool.admit(Endpoint.PRIVATE, [KEY], 1)
         self.pool.watch(KEY, +1)
         self.reconciler.cover(PLAN, 1)
@@ -119,10 +122,8 @@ class Desk:
     def work(self) -> None:
         """What the account's thread does now."""
         for _ in range(5):
-            if not self.reconciler._is_due():
-                break
-            self.reconciler._attempt(self.queries)
-        self.reconciler._hold.flush()
+            if not self.reconciler._round(self.queries):
+                return
 
     def base(self) -> None:
         """Connected, and nothing happened yet."""
@@ -541,3 +542,155 @@ def test_what_was_booked_before_a_bug_ended_the_attempt_is_told(desk: Desk, monk
     desk.work()
 
     assert [event.uuid for event in map(order_of, desk.gone) if event is not None] == ["o1", "o2"]
+
+
+def test_a_wish_that_comes_as_the_last_comparison_ends_holds_nothing_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look whether all is known and the hold, the account's thread gets to know all."""
+    desk.base()
+    desk.reconciler.cover(None, 2)
+    begin = desk.reconciler._hold.begin
+
+    def begin_late() -> None:
+        desk.work()
+        assert desk.pool.account.has_base(("",))
+        begin()
+
+    monkeypatch.setattr(desk.reconciler._hold, "begin", begin_late)
+    desk.reconciler.cover(PLAN, 3)
+    desk.work()
+    desk.live(("wait", 0))
+
+    assert desk.told == ["wait 0 REALTIME"]
+    assert desk.reconciler._patience() is None
+
+
+def test_a_wish_that_is_given_up_before_it_is_confirmed_holds_nothing_back_any_more(desk: Desk) -> None:
+    desk.base()
+    desk.plan = Plan((Want(KEY), Want(StreamKey(DataType.MY_ASSET, ""))))
+    desk.reconciler.cover(desk.plan, 2)
+    desk.work()
+    desk.live(("wait", 0))
+    assert desk.told == [], "the balances are not known"
+
+    desk.plan = PLAN
+    desk.reconciler.cover(desk.plan, 3)
+    desk.work()
+
+    assert desk.told == ["wait 0 REALTIME"]
+    assert desk.reconciler.overdue == 0
+
+
+def test_a_wish_does_not_end_the_hold_of_a_connection_that_is_not_confirmed_yet(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.base()
+    desk.reconciler.cover(None, 2)
+    begin = desk.reconciler._hold.begin
+
+    def begin_late() -> None:
+        monkeypatch.setattr(desk.reconciler._hold, "begin", begin)
+        desk.work()  # for the first connection
+        desk.connect()
+        begin()
+
+    monkeypatch.setattr(desk.reconciler._hold, "begin", begin_late)
+    desk.reconciler.cover(PLAN, 3)
+    desk.work()
+    desk.live(("trade", 1))
+    assert desk.told == []
+
+    desk.lists(1)
+    desk.confirm()
+    desk.work()
+    assert desk.told == ["wait 0 RECOVERED", "trade 1 REALTIME"]
+
+
+def test_a_row_that_cannot_be_read_is_a_gap_and_all_other_orders_are_told(desk: Desk) -> None:
+    desk.base()
+    desk.connect()
+    desk.lists(1)
+    desk.exchange.open.insert(0, {"uuid": "broken"})
+    desk.confirm()
+    desk.work()
+
+    assert desk.told == ["wait 0 RECOVERED", "trade 1 RECOVERED"]
+    assert desk.reconciler.last_error is None
+    [gap] = desk.ledger.gaps()
+    assert (gap.state, gap.reason) == (GapState.REPORTED, "rows that could not be read: 1 of /v1/orders/open")
+    assert [event.reason for event in desk.published if isinstance(event, GapReported)] == [gap.reason]
+    [rejected] = desk.pool.rejected()
+    assert rejected.sample == b'{"uuid":"broken"}'
+    assert desk.pool.counters().undecodable == 1
+
+    desk.exchange.open.pop(0)
+    desk.connect()
+    desk.confirm()
+    desk.work()
+    assert desk.ledger.gaps()[-1].state is GapState.RECOVERED, "what could not be read once is not held against it"
+
+
+def test_a_row_that_cannot_be_read_at_the_first_connect_is_a_gap_as_well(desk: Desk) -> None:
+    desk.exchange.open = [{"uuid": "broken"}]
+    desk.base()
+
+    assert [gap.reason for gap in desk.ledger.gaps()] == ["rows that could not be read: 1 of /v1/orders/open"]
+    assert not desk.reconciler._hold.is_whole
+
+
+def test_an_order_whose_end_cannot_be_read_stays_open_and_is_a_gap(desk: Desk) -> None:
+    desk.base()
+    desk.live(("wait", 0))
+    desk.connect()
+    desk.exchange.single["o1"] = {"uuid": "o1"}
+    desk.confirm()
+    desk.work()
+
+    assert desk.pool.account.open_orders() == {"o1"}
+    assert [gap.reason for gap in desk.ledger.gaps()] == ["rows that could not be read: 1 of /v1/order"]
+
+
+def test_orders_that_the_exchange_does_not_list_are_a_gap_of_their_second(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upbit_ws.runtime.account_queries._CLOSED_PAGE", 1)
+    desk.base()
+    desk.connect()
+    desk.lists(1, state="done")
+    listed = desk.exchange.closed
+    other = [order_row("done", "o2")]
+    answer = desk.exchange.signed_get
+
+    def signed_get(path: str, query: Any = (), **kinds: Any) -> Any:
+        is_after = int(dict(query).get("start_time", 0)) > int(BEGAN * 1000) + 1000
+        desk.exchange.closed = [] if is_after else other if ("order_by", "desc") in query else listed
+        return answer(path, query, **kinds)
+
+    monkeypatch.setattr(desk.exchange, "signed_get", signed_get)
+    desk.confirm()
+    desk.work()
+
+    assert {"o1", "o2"} <= desk.pool.account.orders().keys()
+    [report] = [event for event in desk.published if isinstance(event, GapReported)]
+    began = int(BEGAN * 1000) + 1000
+    assert (report.start, report.end) == (began, began + 1000)
+    assert report.reason == "more orders have ended than the exchange lists"
+    assert [gap.state for gap in desk.ledger.gaps()] == [GapState.RECOVERED, GapState.REPORTED]
+
+
+def test_a_balance_that_cannot_be_read_takes_no_other_one_away(desk: Desk) -> None:
+    desk.plan = Plan((Want(KEY), Want(StreamKey(DataType.MY_ASSET, ""))))
+    desk.reconciler.cover(desk.plan, 2)
+    krw, btc = ({"currency": name, "balance": "5", "locked": "0"} for name in ("KRW", "BTC"))
+    desk.exchange.accounts = [krw, btc]
+    desk.connect()
+    desk.reconciler.confirm(Endpoint.PRIVATE, desk.epoch, desk.plan.keys)
+    desk.work()
+    desk.exchange.accounts = [{**krw, "balance": "7"}, {"currency": "BTC"}]
+    desk.connect()
+    desk.reconciler.confirm(Endpoint.PRIVATE, desk.epoch, desk.plan.keys)
+    desk.work()
+
+    assert {name: asset.balance for name, asset in desk.pool.account.balances().items()} == {"KRW": 7, "BTC": 5}
+    assert [gap.reason for gap in desk.ledger.gaps()] == ["rows that could not be read: 1 of /v1/accounts"]

@@ -282,3 +282,78 @@ def test_a_bug_costs_one_gap_and_not_the_thread(
     assert "ZeroDivisionError" in first.reason
     wait_until(lambda: line.got == [1, 4, 5, 6, 7], "what was held back, and the second fill")
     assert "an error inside the SDK" in caplog.text
+
+
+def test_one_gap_more_than_may_wait_is_reported_at_once_and_holds_nothing_back(make_line: Callable[..., Line]) -> None:
+    line = make_line(max_gaps=2)
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def answer_late(number: int) -> None:
+        is_asked.set()
+        assert may_answer.wait(5.0)
+
+    line.rest.on_call = answer_late
+    line.connect(1)
+    line.connect(4)
+    assert is_asked.wait(5.0)  # the first is being filled, so two more may wait
+    for number in (7, 10, 13):
+        line.connect(number)
+    assert [gap.state for gap in line.gaps()] == [GapState.OPEN] * 3 + [GapState.REPORTED]
+    may_answer.set()
+    gaps = line.settle(4)
+
+    assert [gap.state for gap in gaps] == [GapState.RECOVERED] * 3 + [GapState.REPORTED]
+    assert [event.reason for event in line.told if isinstance(event, GapReported)] == [
+        "too many gaps wait to be filled"
+    ]
+    wait_until(lambda: line.got[-1:] == [13], "what came last")
+    assert line.got == [*range(1, 11), 13]
+
+
+def test_an_error_between_two_gaps_ends_neither_the_thread_nor_the_filling(
+    make_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = make_line()
+    line.connect(1)
+    line.connect(4)
+    line.settle(1)
+    failed: list[int] = []
+
+    def fail() -> None:
+        failed.append(1)
+        raise ZeroDivisionError("a bug, injected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(line.recovery._hold, "release_overdue", fail)
+        line.recovery._signal.set()
+        wait_until(lambda: bool(failed), "the error")
+    thread = line.recovery.thread
+    line.connect(7)
+    line.settle(2)
+
+    wait_until(lambda: line.got == list(range(1, 8)), "the second fill")
+    assert line.recovery.thread is thread
+    assert "an error inside the SDK" in caplog.text
+
+
+def test_a_thread_that_ended_all_the_same_is_replaced_with_the_next_gap(
+    make_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = make_line()
+    line.connect(1)
+    line.connect(4)
+    line.settle(1)
+    ended = line.recovery.thread
+    assert ended is not None
+
+    def end() -> float:
+        raise SystemExit("something out of the ordinary")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(line.recovery._hold, "next_due", end)
+        line.recovery._signal.set()
+        ended.join(5.0)
+    assert not ended.is_alive()
+    line.connect(7)
+
+    assert [gap.state for gap in line.settle(2)] == [GapState.RECOVERED] * 2

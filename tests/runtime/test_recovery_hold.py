@@ -11,6 +11,8 @@ from upbit_ws.runtime.recovery_hold import RecoveryHold
 from upbit_ws.testing import ManualClock
 from upbit_ws.types import DataType, StreamKey
 
+MOST = 100
+
 
 class Held:
     """A hold on a clock of its own, and what it has let go of."""
@@ -18,7 +20,7 @@ class Held:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.gone: list[str] = []
-        self.hold = RecoveryHold(self.clock, self._take)
+        self.hold = RecoveryHold(self.clock, self._take, MOST)
 
     def _take(self, deliveries: list[tuple[Slot, Entry]]) -> None:
         self.gone += [payload.decode() for _, (payload, _) in deliveries]
@@ -127,7 +129,7 @@ def test_what_comes_while_others_leave_leaves_behind_them() -> None:
             assert may_go_on.wait(5.0)
         gone.extend(payload.decode() for _, (payload, _) in deliveries)
 
-    hold = RecoveryHold(ManualClock(), take)
+    hold = RecoveryHold(ManualClock(), take, MOST)
     segment = hold.begin(lost, 5.0)
     hold.pass_live([(lost, (b"1", (0.0, 1)))])
     leaving = threading.Thread(target=hold.release, args=(lost, segment))
@@ -147,14 +149,45 @@ def test_a_delivery_that_fails_does_not_hold_the_stream_back_for_ever(held: Held
     def fail(deliveries: list[tuple[Slot, Entry]]) -> None:
         raise RuntimeError("a bug")
 
-    failing = RecoveryHold(held.clock, fail)
+    failing = RecoveryHold(held.clock, fail, MOST)
     segment = failing.begin(lost, 5.0)
     failing.pass_live([(lost, (b"1", (0.0, 1)))])
     with pytest.raises(RuntimeError):
         failing.release(lost, segment)
     failing._deliver = held._take  # type: ignore[misc]
     failing.pass_live([(lost, (b"2", (0.0, 1)))])
-    failing.release(lost, segment)
 
     assert held.gone == ["2"]
     assert failing.next_due() is None
+
+
+def test_of_too_many_events_those_of_the_fullest_stream_go_first_and_the_others_wait_on(held: Held) -> None:
+    busy, quiet = slot(), slot("KRW-ETH")
+    first, other = held.hold.begin(busy, 5.0), held.hold.begin(quiet, 5.0)
+    held.come(quiet, *(f"q{number}" for number in range(40)))
+    held.come(busy, *(f"b{number}" for number in range(60)))
+    assert held.gone == []
+
+    held.come(quiet, "q40")
+    assert held.gone == [f"b{number}" for number in range(60)]
+    held.come(busy, "b60")
+    assert held.gone[-1] == "b60", "and what comes of it afterwards does not wait any more"
+    held.come(quiet, *(f"q{number}" for number in range(41, 100)))
+    assert len(held.gone) == 61, "there is room again"
+    assert held.hold.waiting == 100
+
+    held.hold.release(quiet, other)
+    held.hold.release(busy, first)
+    assert held.gone[61:] == [f"q{number}" for number in range(100)]
+    assert held.hold.waiting == 0
+    assert held.hold.next_due() is None
+
+
+def test_all_that_follows_several_gaps_of_the_fullest_stream_goes_in_its_order(held: Held) -> None:
+    busy = slot()
+    for begin in range(0, 90, 30):
+        held.hold.begin(busy, 5.0)
+        held.come(busy, *(str(number) for number in range(begin, begin + 30)))
+    held.come(busy, *(str(number) for number in range(90, 101)))
+
+    assert held.gone == [str(number) for number in range(101)]

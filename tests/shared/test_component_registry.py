@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import weakref
 
@@ -173,3 +174,23 @@ def test_many_threads_may_register_and_drop(registry: ComponentRegistry[Client])
     registry.sweep()
     assert {client.name for client in registry.alive()} == {client.name for client in kept}
     assert len(registry) == 8
+
+
+def test_a_name_that_was_taken_long_ago_is_said_loudly_again_and_only_so_many_are_remembered(
+    registry: ComponentRegistry[Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    def take_twice(name: str) -> int:
+        """The level of the log line."""
+        caplog.clear()
+        first, second = Client(), Client()
+        registry.register(name, first)
+        registry.register(name, second)
+        return caplog.records[0].levelno
+
+    with caplog.at_level(logging.DEBUG, "upbit_ws"):
+        assert take_twice("alpha") == logging.WARNING
+        assert take_twice("alpha") == logging.DEBUG
+        for number in range(300):
+            assert take_twice(f"beta {number}") == logging.WARNING
+        assert take_twice("alpha") == logging.WARNING
+    assert len(registry._said) < 300

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from tests.push_rig import Component, Rig, ticker, trade
-from upbit_ws.client.push import Member
+from upbit_ws.client.push_parts import Member
 from upbit_ws.types import BackpressureStrategy, DataType, Endpoint
 
 CODES = ("KRW-BTC", "KRW-ETH", "KRW-XRP")

@@ -1,9 +1,11 @@
-"""The account side of a manager: keys, orders and balances, and what may be asked of private and info streams."""
+"""The account side of a manager: keys, orders and balances, and what may be asked of private and info streams, or was
+missed of them.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +14,13 @@ from attrs import evolve
 from upbit_ws.client.rest_clients import make_rest_client
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import AuthenticationError, InvalidArgumentError, RequestRejectedError, UpbitWebSocketError
+from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.key_refusal import rejection_as_told
 from upbit_ws.protocol.subscription_plan import INDICATOR_LIMIT
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
 from upbit_ws.runtime.account_reconciler import AccountReconciler
 from upbit_ws.runtime.recovery import RecoveryParts
+from upbit_ws.runtime.unrepeated_streams import UnrepeatedStreams
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want
 
 if TYPE_CHECKING:
@@ -36,7 +40,18 @@ class AccountSide:
         self.authenticator = UpbitAuthenticator(config.auth, clock=parts.clock, nonce=lambda: str(uuid.uuid4()))
         signed = partial(make_rest_client, config, authorization=self.authenticator.rest_authorization)
         self.reconciler = AccountReconciler(evolve(parts, rest=signed), partial(subscriptions.wanted, Endpoint.PRIVATE))
+        self._unrepeated = UnrepeatedStreams(parts)
         parts.pool.gate = self.reconciler
+
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Something happened to a connection. Called by its I/O thread, before anything is read from a new one."""
+        self.reconciler.on_event(event)
+        self._unrepeated.on_event(event)
+
+    def confirm(self, endpoint: Endpoint, epoch: int, keys: Collection[StreamKey]) -> None:
+        """The exchange has confirmed exactly these streams on the connection of this epoch."""
+        self.reconciler.confirm(endpoint, epoch, keys)
+        self._unrepeated.confirm(endpoint, epoch, keys)
 
     def check(
         self, connections: Connections, owner: Hashable, wants: Iterable[Want], endpoints: Iterable[Endpoint] = ()

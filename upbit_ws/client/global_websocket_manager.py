@@ -1,13 +1,11 @@
 """Composes the parts and owns them: pool, subscriptions, limiter, one connection per endpoint, monitors.
 
-`GlobalWebSocketManager` is an ordinary class; `get_global_websocket_manager()` gives the one that all clients of a
-process share unless they are told otherwise.
+`GlobalWebSocketManager` is an ordinary class; the one that all clients of a process share is in `shared_manager`.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
@@ -15,29 +13,26 @@ from functools import partial
 from typing import Final, NoReturn, Protocol
 
 from upbit_ws.client.account_side import AccountSide
-from upbit_ws.client.manager_reports import ManagerReports
+from upbit_ws.client.manager_life_cycle import ManagerLifeCycle
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation, Observed
-from upbit_ws.client.pulling import check_seconds
-from upbit_ws.client.push import Member, PushParts, PushSide
+from upbit_ws.client.push import PushSide
+from upbit_ws.client.push_parts import Member, PushParts
 from upbit_ws.client.reentrancy import interrupts_the_sdk
 from upbit_ws.client.rest_clients import make_rest_client
 from upbit_ws.client.subscription_options import CallbackOptions, keys_of, wants_of
 from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import (
     ClientClosedError,
-    DataTimeoutError,
     InvalidArgumentError,
     UpbitWebSocketError,
 )
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.slots import Delivery
-from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.runtime.connections import Connections, SharedParts
 from upbit_ws.runtime.monitors import Monitor
 from upbit_ws.runtime.recovery import Recovery, RecoveryParts
 from upbit_ws.runtime.rest_budget import RestBudget
-from upbit_ws.runtime.threads import call_after_fork, close_at_exit
 from upbit_ws.shared.component_registry import ComponentRegistry
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.fanout_hub import FanoutHub
@@ -56,16 +51,11 @@ from upbit_ws.types import (
     Want,
 )
 
-__all__ = ["Component", "GlobalWebSocketManager", "checked_manager", "get_global_websocket_manager"]
+__all__ = ["Component", "GlobalWebSocketManager"]
 
 _EVENTS_KEPT: Final = 256
-_CLOSE_BUDGET: Final = 1.0
 #: A REST call that would have to wait longer than this (seconds) for its turn is refused instead.
 _REST_PATIENCE: Final = 60.0
-#: Of the budget of `close`, what is kept for callbacks that are running (seconds).
-_CALLBACK_GRACE: Final = 0.2
-#: Those that run from the first interest on; that of the markets starts with the first pattern.
-_OWN_MONITORS: Final = ("health", "metrics", "cleanup")
 
 
 class Component(Protocol):
@@ -80,7 +70,7 @@ class Component(Protocol):
         """The list of markets has changed."""
 
 
-class GlobalWebSocketManager(ManagerReports):
+class GlobalWebSocketManager(ManagerLifeCycle):
     """Owns everything that clients share. Costs nothing until the first interest is registered.
 
     Args:
@@ -115,7 +105,7 @@ class GlobalWebSocketManager(ManagerReports):
                 publish=self._publish,
                 deliver=self._recovery.deliver,
                 reopen=self._recovery.take,
-                confirmed=self._account.reconciler.confirm,
+                confirmed=self._account.confirm,
                 authenticator=self._account.authenticator,
             )
         )
@@ -247,34 +237,6 @@ class GlobalWebSocketManager(ManagerReports):
         wants, rejections = self.subscriptions.wants_of(owner), self.subscriptions.rejections(owner)
         return self._account.refusals(self._connections, wants, rejections)
 
-    def list_subscriptions(self, endpoint: Endpoint = Endpoint.PUBLIC, *, timeout: float = 5.0) -> SubscriptionList:
-        """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
-
-        The question counts as one message against the rate limit, and waits for its turn. Without a connection nothing
-        is subscribed, and the list is empty.
-
-        Raises:
-            DataTimeoutError: no answer within `timeout` seconds.
-            InvalidArgumentError: there is no such endpoint, or `timeout` is no number of seconds.
-            ClientClosedError: the manager was closed.
-        """
-        if not isinstance(endpoint, str) or endpoint not in tuple(Endpoint):
-            problem = f"must be one of {', '.join(map(str, Endpoint))}, got {endpoint!r}"
-            raise InvalidArgumentError("endpoint", problem, "endpoint=Endpoint.PUBLIC")
-        check_seconds("timeout", timeout, optional=False)
-        subscriptions, deadline = self.subscriptions, self.clock() + timeout
-        before = subscriptions.ask_listing(endpoint)
-        while subscriptions.listings(endpoint) == before:
-            self.check_usable()
-            left = deadline - self.clock()
-            if subscriptions.wanted(endpoint) is None:
-                return SubscriptionList("", frozenset())
-            if left <= 0:
-                raise DataTimeoutError((), timeout=timeout, reason="the exchange did not say what is subscribed")
-            self._connections.wake((endpoint,))
-            self.pool.wait((), lambda: subscriptions.listings(endpoint) != before, min(left, 1.0))
-        return subscriptions.listed(endpoint) or SubscriptionList("", frozenset())
-
     # -- callbacks ----------------------------------------------------------------------------------------------------
 
     def subscribe(self, member: Member, spec: SubscriptionSpec, callback: Callback, options: CallbackOptions) -> str:
@@ -346,7 +308,7 @@ class GlobalWebSocketManager(ManagerReports):
         self._connections.rotate()
 
     def _publish(self, event: ConnectionEvent) -> None:
-        self._account.reconciler.on_event(event)
+        self._account.on_event(event)
         self._events.append(event)
         self._push.announce(event)
 
@@ -413,123 +375,3 @@ class GlobalWebSocketManager(ManagerReports):
             return
         self._sweep()
         self._connections.wake(self.subscriptions.parole())
-
-    # -- life cycle ---------------------------------------------------------------------------------------------------
-
-    def check_usable(self) -> None:
-        """Raise where nothing works any more.
-
-        Raises:
-            ClientClosedError: the manager was closed.
-            ForkedProcessError: it belongs to the process that this one was forked from.
-        """
-        self.check_process()
-        if self.is_over:
-            raise ClientClosedError("manager")
-
-    def _become_active(self) -> None:
-        # All under the lock: two threads that register at once must not start two of each.
-        with self._lock:
-            if self._state is not GlobalManagerState.IDLE:
-                return
-            try:
-                for name in _OWN_MONITORS:
-                    self._monitors[name].start()
-            except RuntimeError:  # the system has no more threads: none is better than some
-                self._replace_monitors_locked()
-                raise
-            self._state = GlobalManagerState.ACTIVE
-            self._started_at = self.clock()
-        close_at_exit(self)
-
-    def _replace_monitors_locked(self) -> None:
-        assert self._lock.locked()
-        for name in _OWN_MONITORS:
-            self._monitors[name].stop()
-        self._monitors = self._make_monitors()
-
-    def close(self, timeout: float = _CLOSE_BUDGET) -> None:
-        """Say goodbye to the exchange and end all threads, within `timeout` seconds. Idempotent, from any thread."""
-        if interrupts_the_sdk():
-            self._is_close_asked_for = True
-            self._monitors["cleanup"].kick()
-            return
-        with self._lock:
-            if self._state in (GlobalManagerState.SHUTTING_DOWN, GlobalManagerState.CLOSED) or self._is_abandoned:
-                return
-            self._state = GlobalManagerState.SHUTTING_DOWN
-        for monitor in self._monitors.values():
-            monitor.stop()
-        self._connections.stop()
-        self._recovery.stop()
-        self._account.reconciler.stop()
-        self._markets_budget.stop()
-        self.pool.wake_all()
-        self._markets.wake_all()
-        deadline = self.clock() + timeout - _CALLBACK_GRACE
-        threads = [client.thread for client in self._connections.all()]
-        threads += [self._recovery.thread, self._account.reconciler.thread]
-        threads += [monitor.thread for monitor in self._monitors.values()]
-        self._join(threads, deadline)
-        # Now that the last announcements are made, the callback threads. One that is in user code may stay there.
-        self._push.workers.stop()
-        self._join(self._push.workers.threads(), self.clock() + _CALLBACK_GRACE)
-        self._state = GlobalManagerState.CLOSED
-
-    def _join(self, threads: Iterable[threading.Thread | None], deadline: float) -> None:
-        for thread in threads:
-            if thread is not None and thread is not threading.current_thread():
-                thread.join(max(deadline - self.clock(), 0.0))
-
-    def abandon_after_fork(self) -> None:
-        """In a forked child: this manager is dead here. Takes no lock: another thread may have held it at the fork."""
-        self._is_abandoned = True
-        self._connections.abandon()
-
-
-_global_lock = make_lock("global-manager", 1)
-_global: GlobalWebSocketManager | None = None
-
-
-def _begin_anew_after_fork() -> None:
-    """In a forked child: another thread of the parent may have held the lock, and nobody here would ever release it."""
-    global _global, _global_lock
-    _global, _global_lock = None, make_lock("global-manager", 1)
-
-
-call_after_fork(_begin_anew_after_fork)
-
-
-def checked_manager(manager: object) -> GlobalWebSocketManager:
-    """What a client was given as its manager.
-
-    Raises:
-        InvalidArgumentError: it is none.
-    """
-    if not isinstance(manager, GlobalWebSocketManager):
-        problem = f"must be a GlobalWebSocketManager or None, got {manager!r}"
-        raise InvalidArgumentError("manager", problem, "manager=get_global_websocket_manager()")
-    return manager
-
-
-def get_global_websocket_manager(config: WebSocketConfig | None = None) -> GlobalWebSocketManager:
-    """The manager of this process, made at the first call.
-
-    Args:
-        config: Its configuration, if this is the call that makes it. A later, different one is refused.
-
-    Raises:
-        InvalidArgumentError: it exists already with another configuration.
-    """
-    global _global
-    with _global_lock:
-        manager = _global
-        if manager is None or manager.is_over:
-            manager = _global = GlobalWebSocketManager(config)
-            return manager
-    if config is not None and config != manager.config:
-        raise InvalidArgumentError(
-            "config", "differs from the one that this process's manager was made with",
-            "manager=GlobalWebSocketManager(config) for a second connection of its own",
-        )  # fmt: skip
-    return manager

@@ -1,30 +1,34 @@
-"""What a manager tells about itself: state, health, figures, gaps, and why a pull waited in vain."""
+"""What a manager tells about itself: state, health, figures, gaps, subscriptions, and why a pull waited in vain."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from attrs import evolve
 
 from upbit_ws.client.account_side import AccountSide
 from upbit_ws.client.markets import Markets
 from upbit_ws.client.observation import Observation
+from upbit_ws.client.pulling import check_seconds
 from upbit_ws.client.push import PushSide
-from upbit_ws.exceptions import ForkedProcessError
+from upbit_ws.exceptions import ClientClosedError, DataTimeoutError, ForkedProcessError, InvalidArgumentError
 from upbit_ws.lifecycle import ConnectionEvent
 from upbit_ws.protocol.gap_filling import Gap
+from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.runtime.connections import Connections
 from upbit_ws.runtime.monitors import Monitor
 from upbit_ws.runtime.recovery import Recovery
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.gap_ledger import GapLedger
 from upbit_ws.shared.pool_reading import RejectedPayload
+from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.types import (
     ConnectionMetrics,
     ConnectionState,
     ConnectionStatus,
+    Endpoint,
     GlobalManagerState,
     HealthStatus,
     PerformanceMetrics,
@@ -35,17 +39,18 @@ __all__ = ["ManagerReports"]
 
 
 class ManagerReports:
-    """The part of the manager that only reads what the other parts keep."""
+    """The part of the manager that changes nothing: it reads what the other parts keep, or asks the exchange."""
 
     clock: Callable[[], float]
     pool: DataPoolManager
+    subscriptions: SubscriptionStateManager
     _state: GlobalManagerState
     _started_at: float | None
     _is_abandoned: bool
     _pid: int
     _is_close_asked_for: bool
     _connections: Connections
-    _monitors: Mapping[str, Monitor]
+    _monitors: dict[str, Monitor]
     _push: PushSide
     _observation: Observation
     _events: deque[ConnectionEvent]
@@ -89,6 +94,17 @@ class ManagerReports:
         if self._is_abandoned:
             raise ForkedProcessError("manager", owner_pid=self._pid, current_pid=os.getpid())
 
+    def check_usable(self) -> None:
+        """Raise where nothing works any more.
+
+        Raises:
+            ClientClosedError: the manager was closed.
+            ForkedProcessError: it belongs to the process that this one was forked from.
+        """
+        self.check_process()
+        if self.is_over:
+            raise ClientClosedError("manager")
+
     def get_health_status(self) -> HealthStatus:
         """The result of the last health round (every 30 s by default); that a background thread has died shows at once,
         also when it is the one that makes the rounds."""
@@ -118,8 +134,37 @@ class ManagerReports:
         self.check_process()
         return tuple(self._events)
 
+    def list_subscriptions(self, endpoint: Endpoint = Endpoint.PUBLIC, *, timeout: float = 5.0) -> SubscriptionList:
+        """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
+
+        The question counts as one message against the rate limit, and waits for its turn. Without a connection nothing
+        is subscribed, and the list is empty.
+
+        Raises:
+            DataTimeoutError: no answer within `timeout` seconds.
+            InvalidArgumentError: there is no such endpoint, or `timeout` is no number of seconds.
+            ClientClosedError: the manager was closed.
+        """
+        if not isinstance(endpoint, str) or endpoint not in tuple(Endpoint):
+            problem = f"must be one of {', '.join(map(str, Endpoint))}, got {endpoint!r}"
+            raise InvalidArgumentError("endpoint", problem, "endpoint=Endpoint.PUBLIC")
+        check_seconds("timeout", timeout, optional=False)
+        subscriptions, deadline = self.subscriptions, self.clock() + timeout
+        before = subscriptions.ask_listing(endpoint)
+        while subscriptions.listings(endpoint) == before:
+            self.check_usable()
+            left = deadline - self.clock()
+            if subscriptions.wanted(endpoint) is None:
+                return SubscriptionList("", frozenset())
+            if left <= 0:
+                raise DataTimeoutError((), timeout=timeout, reason="the exchange did not say what is subscribed")
+            self._connections.wake((endpoint,))
+            self.pool.wait((), lambda: subscriptions.listings(endpoint) != before, min(left, 1.0))
+        return subscriptions.listed(endpoint) or SubscriptionList("", frozenset())
+
     def gaps(self, keys: Collection[StreamKey] | None = None) -> tuple[Gap, ...]:
-        """What reconnects left open in trades, candles, orders and balances; of these streams, or of all."""
+        """What reconnects left open in all that has no snapshot: trades, candles, orders, balances, announcements and
+        indicators; of these streams, or of all."""
         self.check_process()
         return self._gaps.gaps(keys)
 

@@ -8,91 +8,35 @@ change the same subscription at once do not interleave, because the second one l
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from attrs import field
-
 from upbit_ws.backpressure import Consequence, backlog_for
+from upbit_ws.client.push_parts import ActiveSubscription, Member, PushParts
 from upbit_ws.client.subscription_options import CallbackOptions, keys_of, parts_of, wants_of
-from upbit_ws.config import BackpressureConfig
-from upbit_ws.exceptions import AuthenticationError, BackpressureError
+from upbit_ws.exceptions import BackpressureError
 from upbit_ws.lifecycle import AuthenticationFailed, ConnectionEvent, RequestRejected, SlowConsumer, StuckCallback
 from upbit_ws.metrics import DataDistributionStats
 from upbit_ws.protocol.delivery import Delivery, Snapshot, announced, delivery_of
 from upbit_ws.protocol.key_refusal import rejection_as_told
 from upbit_ws.protocol.slots import Entry, Slot
-from upbit_ws.records import define, frozen
-from upbit_ws.runtime.callback_workers import CallbackWorkers, StuckReport
+from upbit_ws.runtime.callback_workers import StuckReport
 from upbit_ws.shared.fanout_hub import FanoutHub
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.mailbox import Mailbox
 from upbit_ws.shared.subscriber import EVENTS_LANE, Callback, CallbackReference, Subscriber, Subscription
-from upbit_ws.types import BackpressureStrategy, DataType, Endpoint, StreamKey, SubscriptionSpec
+from upbit_ws.types import BackpressureStrategy, StreamKey, SubscriptionSpec
 
 if TYPE_CHECKING:
-    from upbit_ws.shared.data_pool_manager import DataPoolManager
-    from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
+    pass
 
-__all__ = ["Member", "PushParts", "PushSide"]
+__all__ = ["PushSide"]
 
 #: Events in the life of connections that may wait for one listener.
 _LISTENER_MAILBOX = 1_000
-
-
-def _never_refused(_: DataType) -> None:
-    return None
-
-
-@frozen(kw_only=True)
-class PushParts:
-    """What the push side works with."""
-
-    config: BackpressureConfig
-    clock: Callable[[], float]
-    pool: DataPoolManager
-    subscriptions: SubscriptionStateManager
-    wake: Callable[[Iterable[Endpoint]], None]
-    """Have these endpoints look at what is wanted; the first time, connect."""
-    expand: Callable[[str], Iterable[str]]
-    """The codes that a pattern or code means now."""
-    publish: Callable[[ConnectionEvent], None]
-    refusal: Callable[[DataType], AuthenticationError | None] = _never_refused
-    """Why the exchange does not accept the keys for this type, while it does not: one object for each time."""
-    make_workers: Callable[..., CallbackWorkers] = CallbackWorkers
-
-
-@frozen
-class Member:
-    """A component with callbacks."""
-
-    component_id: str
-    token: int
-    component: Callable[[], object]
-    """A weak reference to it."""
-
-
-@define(eq=False)
-class _Active:
-    """A subscription and how far it has been put into effect."""
-
-    member: Member
-    spec: SubscriptionSpec
-    subscriber: Subscriber
-    keys: frozenset[StreamKey] = frozenset()
-    is_open: bool = False
-    is_applying: bool = False
-    is_dirty: bool = False
-    told: set[StreamKey] = field(factory=set)
-    told_refusal: AuthenticationError | None = None
-
-    @property
-    def owner(self) -> Hashable:
-        """As which it has wishes."""
-        return "subscription", self.subscriber.id
 
 
 class PushSide:
@@ -104,7 +48,7 @@ class PushSide:
         self.hub = FanoutHub(self.workers.schedule, self._on_loss, parts.clock)
         #: Guards the tables below.
         self._lock = make_lock("push", 55)
-        self._active: dict[str, _Active] = {}
+        self._active: dict[str, ActiveSubscription] = {}
         self._listeners: tuple[tuple[int, Subscriber], ...] = ()
         #: Wishes of components whose name another one took, kept until that one has said what it wants.
         self._inherited: dict[int, list[Hashable]] = {}
@@ -138,7 +82,7 @@ class PushSide:
         )
         self.workers.start(EVENTS_LANE)
         self.workers.start(subscriber.subscription.lane)
-        active = _Active(member, spec, subscriber)
+        active = ActiveSubscription(member, spec, subscriber)
         with self._lock:
             self._active[subscription_id] = active
             heirloom = self._inherited.pop(member.token, [])
@@ -259,7 +203,7 @@ class PushSide:
 
     # -- putting into effect ------------------------------------------------------------------------------------------
 
-    def _apply(self, active: _Active) -> None:
+    def _apply(self, active: ActiveSubscription) -> None:
         """Bring routes, wishes and marks in step with what the subscription is now."""
         while True:
             with self._lock:
@@ -278,7 +222,7 @@ class PushSide:
             if is_done:
                 return
 
-    def _put_into_effect(self, active: _Active) -> None:
+    def _put_into_effect(self, active: ActiveSubscription) -> None:
         subscriber, pool, subscriptions = active.subscriber, self._parts.pool, self._parts.subscriptions
         keys = frozenset() if subscriber.is_over else keys_of(active.spec, self._parts.expand)
         added, removed = keys - active.keys, active.keys - keys
@@ -298,7 +242,7 @@ class PushSide:
             self._open(active, added)
         self._parts.wake(changed)
 
-    def _open(self, active: _Active, added: Iterable[StreamKey]) -> None:
+    def _open(self, active: ActiveSubscription, added: Iterable[StreamKey]) -> None:
         """Let the events of new streams flow, what they are at now first."""
         subscriber, pool = active.subscriber, self._parts.pool
         present: list[Delivery] = []
@@ -355,7 +299,7 @@ class PushSide:
             if news:
                 self._tell(one.subscriber, rejection_as_told(news[0]))
 
-    def _tell_of_keys(self, active: _Active) -> None:
+    def _tell_of_keys(self, active: ActiveSubscription) -> None:
         """Hand the refusal of the keys to a subscription that gets nothing because of it, once while it lasts."""
         error = self._parts.refusal(active.spec.data_type)
         with self._lock:

@@ -10,13 +10,10 @@ from attrs import evolve
 
 from upbit_ws.client.account_options import announcement_options, refuse_stray_options, variants_for
 from upbit_ws.client.account_pulls import AccountPulls
-from upbit_ws.client.global_websocket_manager import (
-    GlobalWebSocketManager,
-    checked_manager,
-    get_global_websocket_manager,
-)
+from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
 from upbit_ws.client.interests import Interest, Interests
 from upbit_ws.client.pulling import check_code, check_seconds
+from upbit_ws.client.shared_manager import checked_manager, get_global_websocket_manager
 from upbit_ws.client.updates import Updates
 from upbit_ws.events import Event
 from upbit_ws.exceptions import DataTimeoutError, InvalidArgumentError
@@ -311,7 +308,8 @@ class SimpleWebSocketClient(AccountPulls):
     def gaps(self) -> tuple[Gap, ...]:
         """What reconnects left open in this client's logs, orders and balances, and what became of it, oldest first.
 
-        A gap in orders and balances is one for all of them, without a symbol.
+        A gap in orders and balances is one for all of them, without a symbol. Announcements, indicators and signals are
+        never repeated, so each loss of their connection leaves a gap that is only reported.
         """
         keys = {slot.key for slot in self._selection.everything()}
         return self._manager.gaps(keys | {key._replace(symbol="") for key in keys if is_account(key.data_type)})

@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from upbit_ws.client.global_websocket_manager import (
-    GlobalWebSocketManager,
-    checked_manager,
-    get_global_websocket_manager,
-)
-from upbit_ws.client.push import Member
+from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
+from upbit_ws.client.push_parts import Member
+from upbit_ws.client.shared_manager import checked_manager, get_global_websocket_manager
 from upbit_ws.client.subscription_options import CallbackOptions, check_callback, check_spec, read_options
 from upbit_ws.exceptions import ClientClosedError, InvalidArgumentError
 from upbit_ws.shared.subscriber import Callback

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from attrs import evolve
@@ -51,7 +51,7 @@ class OrderRow:
             self.trades_count = int(row.get("trades_count") or 0)
             self.now = _state_of(row, self.created_at)
             self.fills = [_fill_of(trade) for trade in row.get("trades") or ()]
-        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise PayloadError(f"is not as documented: {error!r}", field="order") from error
         if self.fills and self.fills[0].at > self.fills[-1].at:
             self.fills.reverse()  # newest first: those of one second, too
@@ -225,7 +225,7 @@ def asset_of(row: Mapping[str, Any]) -> MyAsset:
     """
     try:
         return MyAsset(str(row["currency"]), _amount(row["balance"]), _amount(row["locked"]))
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise PayloadError(f"is not as documented: {error!r}", field="account") from error
 
 

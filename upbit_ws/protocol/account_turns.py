@@ -10,7 +10,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 
 from upbit_ws.decoded_payload import DecodedPayload
 from upbit_ws.events import MyOrderEvent
@@ -27,13 +27,18 @@ def order_of(delivery: Delivery) -> MyOrderEvent | None:
     return event if isinstance(event, MyOrderEvent) else None
 
 
-def parted(waiting: Iterable[Delivery], must_wait: Callable[[str], bool]) -> tuple[list[Delivery], list[Delivery]]:
-    """What goes now, and what of orders that must wait stays."""
+def parted(
+    waiting: Iterable[tuple[Delivery, float]], awaited: Collection[str]
+) -> tuple[list[Delivery], list[tuple[Delivery, float]]]:
+    """What goes now; and what stays, each with the moment until when it may: the events of these orders."""
     due: list[Delivery] = []
-    kept: list[Delivery] = []
-    for delivery in waiting:
+    kept: list[tuple[Delivery, float]] = []
+    for delivery, until in waiting:
         event = order_of(delivery)
-        (kept if event is not None and must_wait(event.uuid) else due).append(delivery)
+        if event is not None and event.uuid in awaited:
+            kept.append((delivery, until))
+        else:
+            due.append(delivery)
     return due, kept
 
 

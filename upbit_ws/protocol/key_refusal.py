@@ -7,13 +7,13 @@ with HTTP 401 and the error body of REST, is not (Upbit: auth and websocket-guid
 from __future__ import annotations
 
 from upbit_ws.exceptions import (
-    KEY_ERRORS,
     AuthenticationError,
     ConnectionLostError,
     HandshakeError,
     RequestRejectedError,
     UpbitWebSocketError,
 )
+from upbit_ws.exchange_errors import KEY_ERRORS
 from upbit_ws.types import Endpoint
 
 __all__ = ["key_refusal", "rejection_as_told"]

@@ -58,7 +58,9 @@ class MyAssets:
                 self._balances[asset.currency] = _Balance(asset, changed_at, self.revision)
         return event
 
-    def reconcile(self, listed: Iterable[MyAsset], since: int, now: int) -> MyAssetEvent | None:
+    def reconcile(
+        self, listed: Iterable[MyAsset], since: int, now: int, *, is_whole: bool = True
+    ) -> MyAssetEvent | None:
         """Take over all balances as REST lists them; what that changed, as one event.
 
         A balance that a live event brought after `since` (the `revision` before the call) stays: the reply may have
@@ -66,9 +68,10 @@ class MyAssets:
 
         Args:
             now: ms since the epoch, for the event.
+            is_whole: Whether these are all: then there is nothing of any other currency.
         """
         by_currency = {asset.currency: asset for asset in listed}
-        for currency in self._balances.keys() - by_currency.keys():
+        for currency in self._balances.keys() - by_currency.keys() if is_whole else ():
             by_currency[currency] = MyAsset(currency, _ZERO, _ZERO)
         changed = []
         for currency, asset in by_currency.items():

@@ -1,4 +1,4 @@
-"""What is told of gaps in orders and balances: one for each lost connection, one for each fill that is not found."""
+"""What is told of gaps in orders and balances: one for each lost connection, and what the exchange does not tell."""
 
 from __future__ import annotations
 
@@ -51,14 +51,16 @@ class AccountGaps:
         parts, order = self._parts, self._parts.pool.account.order(uuid)
         if order is None:
             return
-        gap = self._gap(
-            DataType.MY_ORDER, order.timestamp if order.order_timestamp is None else order.order_timestamp
-        )
+        start = order.timestamp if order.order_timestamp is None else order.order_timestamp
         reason = f"order {uuid} counts a fill that the exchange does not list"
+        self.report(start, int(parts.wall() * 1000), reason)
+
+    def report(self, start: int, end: int, reason: str) -> None:
+        """Something of the orders between two moments (ms since the epoch) cannot be had, for a reason."""
+        parts, gap = self._parts, Gap(StreamKey(DataType.MY_ORDER, ""), start, end)
         parts.ledger.settle(parts.ledger.open(gap), GapState.REPORTED, found=0, reason=reason)
-        logger.warning("! %s", reason)
-        facts = (Endpoint.PRIVATE, parts.clock(), "", DataType.MY_ORDER, gap.start, gap.end)
-        parts.publish(GapReported(*facts, reason))
+        logger.warning("! orders: %s", reason)
+        parts.publish(GapReported(Endpoint.PRIVATE, parts.clock(), "", DataType.MY_ORDER, start, end, reason))
 
     def _gap(self, data_type: DataType, start: int) -> Gap:
         return Gap(StreamKey(data_type, ""), start, int(self._parts.wall() * 1000))

@@ -1,8 +1,8 @@
 """Events of the account that wait, so that subscribers get what was missed before what is newer.
 
 All of them wait while orders and balances are being compared with REST (`begin`, `release`); those of one order wait
-while a fill of it is being looked for. Either takes at most the time of the hold: then what waits goes first, and what
-was missed comes behind it.
+while a fill of it is being looked for. No event waits for longer than the time of the hold in all, whatever it waits
+for, and no more of them wait than the hold takes: the oldest go first then, and what was missed comes behind them.
 
 Live events come from the I/O thread and recovered ones from the account's thread. Between the moment when one of them
 has booked an event and the moment when it hands it over here, the other one could overtake it, so both say `enter`
@@ -11,17 +11,14 @@ before they book and `leave` afterwards, and nothing goes on while one of them i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
-from typing import Final
 
 from upbit_ws.protocol.account_turns import as_lived, order_of, parted
 from upbit_ws.protocol.slots import Delivery
 from upbit_ws.shared.locks import make_lock
 
 __all__ = ["AccountHold"]
-
-#: The time of an order whose events have waited for long enough.
-_OVER: Final = float("-inf")
 
 
 class AccountHold:
@@ -31,6 +28,7 @@ class AccountHold:
         clock: Monotonic seconds.
         deliver: Where events go that need not wait (any more).
         patience: For how long (seconds) an event waits at the most.
+        most: How many events wait at the most. Of more, the oldest go as if their time were over.
         awaited: The ids of orders of which a fill is being looked for. Called under the lock, takes none.
     """
 
@@ -39,34 +37,38 @@ class AccountHold:
         clock: Callable[[], float],
         deliver: Callable[[list[Delivery]], None],
         patience: float,
+        most: int,
         awaited: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._clock = clock
         self._deliver = deliver
         self._patience = patience
+        self._most = most
         self._awaited = awaited
         #: Guards everything below.
         self._lock = make_lock("account-hold", 25)
-        self._recovered: list[Delivery] = []
-        self._live: list[Delivery] = []
+        #: Each with the moment until when it may wait, in the order of these.
+        self._recovered: deque[tuple[Delivery, float]] = deque()
+        self._live: deque[tuple[Delivery, float]] = deque()
         #: Until when everything is held back; None: it is not.
         self._until: float | None = None
         self._serial = 0
-        #: Until when the events of single orders are held back.
-        self._order_until: dict[str, float] = {}
-        #: The earliest of these of which an event waits.
-        self._orders_due_at: float | None = None
+        #: Orders of which an event had to go without the missing fill: the others need not wait for it either.
+        self._given_up: set[str] = set()
         #: How many threads are between booking an event and handing it over.
         self._inside = 0
         self._is_flushing = False
-        #: How often the time was over before everything that was waited for had come.
+        #: How often events had to go before everything that was waited for had come.
         self.overdue = 0
 
     @property
     def until(self) -> float | None:
         """When to call `flush` at the latest; None while nothing is held back."""
         with self._lock:
-            return self._orders_due_at if self._until is None else self._until
+            moments = [waiting[0][1] for waiting in (self._recovered, self._live) if waiting]
+            if self._until is not None:
+                moments.append(self._until)
+            return min(moments, default=None)
 
     @property
     def is_whole(self) -> bool:
@@ -84,8 +86,7 @@ class AccountHold:
         """Hold everything back from now on. What waits already waits no longer for that."""
         with self._lock:
             self._serial += 1
-            if self._until is None or not (self._live or self._recovered):
-                self._until = self._clock() + self._patience
+            self._until = self._clock() + self._patience
 
     def release(self, serial: int) -> None:
         """Hold nothing back any more, unless `begin` was called again after `serial` was read."""
@@ -105,8 +106,9 @@ class AccountHold:
         """It has done so; what goes to subscribers goes now, or waits."""
         with self._lock:
             self._inside -= 1
-            self._live += live
-            self._recovered += recovered
+            until = self._clock() + self._patience
+            self._live.extend((delivery, until) for delivery in live)
+            self._recovered.extend((delivery, until) for delivery in recovered)
         self.flush()
 
     def flush(self) -> None:
@@ -133,26 +135,35 @@ class AccountHold:
         assert self._lock.locked()
         if self._inside:
             return []
-        now = self._clock()
+        now, awaited = self._clock(), frozenset(self._awaited())
+        self._given_up &= awaited
+        is_held = self._until is not None or bool(awaited)
+        due = self._take_overdue_locked(now, awaited) if is_held else []
         if self._until is not None:
             if now < self._until:
-                return []
+                return due
             self._until = None
             self.overdue += bool(self._live or self._recovered)
-        awaited = self._awaited()
-        self._order_until = {uuid: until for uuid, until in self._order_until.items() if uuid in awaited}
-        due, self._recovered = parted(self._recovered, lambda uuid: uuid in awaited and self._waits_locked(uuid, now))
-        more, self._live = parted(self._live, lambda uuid: uuid in awaited and self._waits_locked(uuid, now))
-        kept = (order_of(delivery) for delivery in self._recovered + self._live)
-        self._orders_due_at = min((self._order_until[one.uuid] for one in kept if one is not None), default=None)
-        return due + more
+        for waiting in (self._recovered, self._live):
+            gone, kept = parted(waiting, awaited - self._given_up)
+            due += gone
+            waiting.clear()
+            waiting.extend(kept)
+        return due
 
-    def _waits_locked(self, uuid: str, now: float) -> bool:
+    def _take_overdue_locked(self, now: float, awaited: Collection[str]) -> list[Delivery]:
+        """Take out what must not wait any longer: live events behind everything that was missed and is known."""
         assert self._lock.locked()
-        until = self._order_until.setdefault(uuid, now + self._patience)
-        if now < until:
-            return True
-        if until != _OVER:
-            self._order_until[uuid] = _OVER
-            self.overdue += 1
-        return False
+        count = max(len(self._live) - self._most, 0)
+        while count < len(self._live) and self._live[count][1] <= now:
+            count += 1
+        is_late = bool(self._recovered) and (self._recovered[0][1] <= now or len(self._recovered) > self._most)
+        if not count and not is_late:
+            return []
+        self.overdue += 1
+        due = [delivery for delivery, _ in self._recovered]
+        self._recovered.clear()
+        due += [self._live.popleft()[0] for _ in range(count)]
+        uuids = {event.uuid for event in map(order_of, due) if event is not None}
+        self._given_up |= uuids.intersection(awaited)
+        return due

@@ -15,13 +15,12 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from upbit_ws.events import MyOrderEvent
-from upbit_ws.exceptions import AuthenticationError, ClientClosedError, PayloadError, UpbitWebSocketError
+from upbit_ws.exceptions import AuthenticationError, ClientClosedError, UpbitWebSocketError
 from upbit_ws.lifecycle import AuthenticationFailed, Connected, ConnectionEvent, Disconnected
-from upbit_ws.protocol.account_rows import OrderRow
 from upbit_ws.protocol.missing_fills import MissingFills
 from upbit_ws.protocol.slots import Delivery
 from upbit_ws.protocol.subscription_plan import Plan
+from upbit_ws.runtime.account_catch_up import AccountCatchUp
 from upbit_ws.runtime.account_gaps import AccountGaps
 from upbit_ws.runtime.account_hold import AccountHold
 from upbit_ws.runtime.account_queries import AccountQueries
@@ -35,14 +34,12 @@ __all__ = ["AccountReconciler"]
 
 logger = logging.getLogger("upbit_ws")
 
-#: How far before the last proof of life the closed orders are asked for (ms): clocks differ, REST tells whole seconds.
-_MARGIN: Final = 60_000
-#: The same ahead of the present.
-_AHEAD: Final = 86_400_000
 #: After a failure (seconds): the first delay, the longest one, and the one after a refusal of the keys.
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
 _REFUSED_DELAY: Final = 30.0
+#: Seconds after an error inside the SDK.
+_CRASH_DELAY: Final = 0.5
 _NEVER: Final = float("inf")
 
 
@@ -57,7 +54,7 @@ class AccountReconciler:
         self._parts = parts
         self._wanted = wanted
         self._missing = MissingFills()
-        self._hold = AccountHold(parts.clock, parts.deliver, parts.config.hold, self._awaited)
+        self._hold = AccountHold(parts.clock, parts.deliver, parts.config.hold, parts.config.max_waiting, self._awaited)
         parts.pool.account.is_held = lambda: self._hold.is_whole
         self._signal = Signal()
         self._is_stopping = False
@@ -66,9 +63,12 @@ class AccountReconciler:
         self._epoch = 0
         self._confirmed: tuple[int, frozenset[str]] = (0, frozenset())
         self._done: tuple[int, frozenset[str], int] = (0, frozenset(), 0)
+        #: The newest connection that was confirmed while the one before it was open.
+        self._unbroken = 0
         #: Until when (ms since the epoch) everything is known; None before the first reconciliation.
         self._known_until: int | None = None
         self._gaps = AccountGaps(parts)
+        self._catch_up = AccountCatchUp(parts, self._hold, self._gaps, self._missing)
         self._failures = 0
         self._retry_at = 0.0
         #: How often an older connection went on because the newer one was lost again.
@@ -95,7 +95,8 @@ class AccountReconciler:
         account.cover(_names(plan.keys if plan is not None else ()), int(self._parts.wall() * 1000), version)
         if self._parts.config.enabled and not self._is_based():
             self._hold.begin()
-        # What was given up and is wanted again before the next request needs no request, and so meets no confirmation.
+        # The thread looks whether there is something to wait for: a comparison may have ended just before the hold
+        # began, and what was given up and is wanted again before the next request meets no confirmation.
         self._signal.set()
 
     def on_event(self, event: ConnectionEvent) -> None:
@@ -108,25 +109,37 @@ class AccountReconciler:
                 self._hold.begin()
                 self._start()
         elif isinstance(event, Disconnected) and event.epoch == self._done[0]:
-            vouched_at = self._parts.pool.vouched_at(event.epoch)
-            if vouched_at is not None:
-                self._parts.pool.account.vouched_at = vouched_at
-                self._known_until = int((self._parts.wall() - (self._parts.clock() - vouched_at)) * 1000)
+            self._note_known(event.epoch)
+
+    def _note_known(self, epoch: int) -> None:
+        """Everything is known until the last sign of life of this connection."""
+        vouched_at = self._parts.pool.vouched_at(epoch)
+        if vouched_at is not None:
+            self._parts.pool.account.vouched_at = vouched_at
+            self._known_until = int((self._parts.wall() - (self._parts.clock() - vouched_at)) * 1000)
 
     def confirm(self, endpoint: Endpoint, epoch: int, keys: Collection[StreamKey]) -> None:
         """The exchange has confirmed these streams on the connection of this epoch."""
         if endpoint is Endpoint.PRIVATE and (names := _names(keys)):
             if epoch < self._epoch:
-                self._epoch, self._resumed = epoch, self._resumed + 1
+                # In this order: with the older epoch alone, what was done for it before would pass for what is to do.
+                self._resumed += 1
+                self._epoch = epoch
             if self.refusal is None or epoch != self._confirmed[0]:
                 # What failed on the connection before says nothing about this one. Refused keys are not hammered.
                 self._retry_at, self._failures = 0.0, 0
+            done = self._done[0]
+            if done != epoch and self._parts.pool.is_open(endpoint, done):
+                # It took over from a living one: all the same it is compared, but nothing was lost in between.
+                self._unbroken = epoch
+                self._note_known(done)
             self._confirmed = (epoch, names)
             self._start()
 
     def _start(self) -> None:
-        """Have the thread look. Called by the I/O thread of the private endpoint only."""
-        if self._thread is None and not self._is_stopping:
+        """Have the thread look; a new one where it has ended. Called by the I/O thread of the private endpoint only."""
+        is_running = self._thread is not None and self._thread.is_alive()
+        if not is_running and not self._is_stopping:
             self._thread = spawn("upbit-ws-account", self._run, on_crash=self._crashed)
         self._signal.set()
 
@@ -151,13 +164,41 @@ class AccountReconciler:
     def _run(self) -> None:
         with self._parts.rest(self._parts.budget) as rest:
             # A slow exchange must not make live events wait for longer than the hold and one call.
-            queries = AccountQueries(rest, self._hold.flush)
+            queries = AccountQueries(rest, self._hold.flush, self._set_aside)
             while not self._is_stopping:
-                if self._is_due():
-                    self._attempt(queries)
-                else:
-                    self._hold.flush()
-                    self._signal.wait(self._patience())
+                self._survive(queries)
+
+    def _set_aside(self, row: bytes, reason: str) -> None:
+        self._parts.pool.set_aside(row, reason, self._parts.clock())
+
+    def _survive(self, queries: AccountQueries) -> None:
+        """One round and the wait for the next; a bug of ours that ends it must not end the thread."""
+        try:
+            if not self._round(queries):
+                self._signal.wait(self._patience())
+        except Exception as error:
+            logger.critical("! orders and balances: an error inside the SDK: %r", error, exc_info=True)
+            until = self._parts.clock() + _CRASH_DELAY
+            while not self._is_stopping and (left := until - self._parts.clock()) > 0:
+                self._signal.wait(left)
+
+    def _round(self, queries: AccountQueries) -> bool:
+        """Do what is to be done now; False where that is nothing."""
+        is_due = self._is_due()
+        if is_due:
+            self._attempt(queries)
+        else:
+            self._let_go()
+        return is_due
+
+    def _let_go(self) -> None:
+        """Hold nothing back any more where everything is known, nor anything longer than it may be."""
+        # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
+        serial, (epoch, names) = self._hold.serial, self._confirmed
+        if self._hold.is_whole and epoch == self._epoch and self._is_done(epoch, names) and self._is_based():
+            self._hold.release(serial)
+        else:
+            self._hold.flush()
 
     def _is_due(self) -> bool:
         if not self._confirmed[0] or self._parts.clock() < self._retry_at:
@@ -200,10 +241,11 @@ class AccountReconciler:
 
     def _attempt(self, queries: AccountQueries) -> None:
         epoch, names = self._confirmed
+        queries.begin()
         try:
             if not self._is_done(epoch, names):
                 self._reconcile(queries, epoch, names)
-            self._look_for_fills(queries)
+            self._catch_up.look_for_fills(queries, self._suspects())
         except ClientClosedError:
             return
         except UpbitWebSocketError as error:
@@ -218,92 +260,22 @@ class AccountReconciler:
 
     def _reconcile(self, queries: AccountQueries, epoch: int, names: frozenset[str]) -> None:
         parts = self._parts
-        if self._known_until is not None and self._done[0] not in (0, epoch):
+        if self._known_until is not None and self._done[0] not in (0, epoch) and self._unbroken != epoch:
             self._gaps.open(self._known_until, names)
         began, resumed = int(parts.wall() * 1000), self._resumed
+        reason = "recovery is switched off"
         if parts.config.enabled:
-            self._catch_up(queries, names)
+            self._catch_up.everything(queries, names, self._known_until)
+            for start, end in queries.unlisted:
+                self._gaps.report(start, end, "more orders have ended than the exchange lists")
+            reason = queries.shortfall
+            if reason:  # that is a gap also where no connection was lost
+                self._gaps.open(began if self._known_until is None else self._known_until, names)
         parts.pool.account.settle(names, epoch)
         self._done, self._known_until = (epoch, names, resumed), began
-        self._gaps.settle("" if parts.config.enabled else "recovery is switched off")
-        # Read before it is judged whether all is known: a connection or a wish that comes in between begins anew.
-        serial = self._hold.serial
-        if epoch == self._epoch and self._is_based():
-            self._hold.release(serial)
+        self._gaps.settle(reason)
+        self._let_go()
         parts.pool.wake_all()
-
-    def _catch_up(self, queries: AccountQueries, names: frozenset[str]) -> None:
-        if names - {ASSETS}:
-            self._catch_up_orders(queries)
-        if ASSETS in names:
-            self._catch_up_assets(queries)
-
-    def _catch_up_orders(self, queries: AccountQueries) -> None:
-        account = self._parts.pool.account
-        known_open = account.open_orders()
-        now = int(self._parts.wall() * 1000)
-        rows = queries.open_orders()
-        moments = [began for name, began in account.covered.items() if not account.has_base((name,))]
-        since = min([*moments, now if self._known_until is None else self._known_until])
-        rows += queries.closed_orders(since - _MARGIN, now + _AHEAD)
-        listed = {row.uuid for row in rows}
-        self._take(queries, rows)
-        self._look_up(queries, known_open - listed)
-
-    def _look_up(self, queries: AccountQueries, uuids: Iterable[str]) -> None:
-        """Take over what the exchange says of single orders."""
-        self._take(queries, [row for uuid in uuids if (row := queries.order(uuid)) is not None])
-
-    def _look_for_fills(self, queries: AccountQueries) -> None:
-        """Look up the orders of which a fill is missing."""
-        account = self._parts.pool.account
-        for uuid in self._suspects():
-            missing = account.incomplete.get(uuid)
-            if missing is None:
-                continue  # it came while another order was looked up
-            try:
-                self._look_up(queries, [uuid])
-            except PayloadError as error:
-                logger.warning("! order %s could not be looked up: %s", uuid, error)
-            if not self._missing.asked(uuid, missing, account.incomplete, self._parts.clock()):
-                self._gaps.report_missing(uuid)
-            self._hold.flush()
-
-    def _take(self, queries: AccountQueries, rows: Iterable[OrderRow]) -> None:
-        parts = self._parts
-        detailed = [self._with_fills(queries, row) for row in rows]
-        now = int(parts.wall() * 1000)
-        events: list[MyOrderEvent] = []
-        filed: list[Delivery] = []
-        self._hold.enter()
-        try:
-            try:
-                for row in detailed:
-                    events += parts.pool.account.apply(row, now)
-            finally:  # what is booked is news only once, whatever became of the rows behind it
-                events.sort(key=lambda event: event.timestamp)
-                filed = parts.pool.file_recovered(events, parts.clock())
-                self._gaps.found(len(events))
-        finally:
-            self._hold.leave(recovered=filed)
-
-    def _with_fills(self, queries: AccountQueries, row: OrderRow) -> OrderRow:
-        if self._parts.pool.account.wants_details(row):
-            return queries.order(row.uuid) or row
-        return row
-
-    def _catch_up_assets(self, queries: AccountQueries) -> None:
-        parts = self._parts
-        revision = parts.pool.account.assets_revision
-        listed = queries.accounts()
-        filed: list[Delivery] = []
-        self._hold.enter()
-        try:
-            event = parts.pool.account.apply_assets(listed, revision, int(parts.wall() * 1000))
-            filed = parts.pool.file_recovered([] if event is None else [event], parts.clock())
-        finally:
-            self._hold.leave(recovered=filed)
-        self._gaps.found(event is not None)
 
     # -- what became of it --------------------------------------------------------------------------------------------
 

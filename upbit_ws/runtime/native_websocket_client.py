@@ -14,18 +14,16 @@ from upbit_ws.exceptions import (
     AuthenticationError,
     ConnectionFailedError,
     ConnectionLostError,
-    HandshakeError,
-    TlsVerificationError,
     UpbitWebSocketError,
     WebSocketProtocolError,
 )
 from upbit_ws.lifecycle import AuthenticationFailed, BackingOff, Closed, Connected, Connecting, Disconnected
-from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind, failure_of_error_frame
+from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.connection_state import StateEvent, next_state
 from upbit_ws.protocol.key_refusal import key_refusal
-from upbit_ws.protocol.liveness import ReconnectReason
-from upbit_ws.runtime.session import ConnectionParts, GivenUp, Retired, Session
+from upbit_ws.runtime.failures import failure_of_dial, failure_of_session
+from upbit_ws.runtime.session import ConnectionParts, Retired, Session
 from upbit_ws.runtime.successor import Successor
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.types import ConnectionState, ConnectionStatus
@@ -162,7 +160,7 @@ class NativeWebSocketClient:
             self._advance_if_unwanted()
             return
         except (ConnectionFailedError, AuthenticationError) as error:
-            self._failed(key_refusal(self._parts.endpoint, error) or error, _failure_of_dial(error))
+            self._failed(key_refusal(self._parts.endpoint, error) or error, failure_of_dial(error))
             return
         self._serve(transport)
 
@@ -216,7 +214,7 @@ class NativeWebSocketClient:
             self._end("closed by this side", 1000)
             self._advance_if_unwanted()
         except (ConnectionFailedError, WebSocketProtocolError) as error:
-            failure = _failure_of_session(error, self._session_now())
+            failure = failure_of_session(error, self._session_now().rejection)
             refusal = key_refusal(parts.endpoint, error, self._session_now().rejection)
             code = error.code if isinstance(error, ConnectionLostError) else getattr(error, "close_code", None)
             self._end(str(error), code)
@@ -325,7 +323,9 @@ class NativeWebSocketClient:
 
     def _has_taken_over(self, old: Session, new: Session) -> bool:
         """Whether the new connection delivers everything and the old one got as far as the new one began."""
-        return new.has_caught_up() and self._parts.pool.is_settled(old.epoch)
+        pool, endpoint = self._parts.pool, self._parts.endpoint
+        is_carried = not endpoint.needs_auth or pool.is_carried(endpoint, new.epoch)
+        return new.has_caught_up() and pool.is_settled(old.epoch) and is_carried
 
     def _failed(self, error: UpbitWebSocketError, failure: Failure) -> None:
         """Decide when to try again, and wait until then."""
@@ -391,26 +391,3 @@ class NativeWebSocketClient:
     def _crashed(self, error: BaseException) -> None:
         self.last_error = UpbitWebSocketError(f"the I/O thread ended: {error!r}")
         self._state = ConnectionState.ERROR
-
-
-def _failure_of_dial(error: ConnectionFailedError | AuthenticationError) -> Failure:
-    if isinstance(error, AuthenticationError):
-        return Failure(FailureKind.CREDENTIALS)
-    if isinstance(error, TlsVerificationError):
-        return Failure(FailureKind.TLS_VERIFICATION)
-    if isinstance(error, HandshakeError) and error.status:
-        return Failure(FailureKind.HTTP, error.status, error.retry_after)
-    return Failure(FailureKind.NETWORK)
-
-
-def _failure_of_session(error: UpbitWebSocketError, session: Session) -> Failure:
-    if session.rejection is not None:
-        return failure_of_error_frame(session.rejection[0])
-    if isinstance(error, WebSocketProtocolError):
-        return Failure(FailureKind.PROTOCOL, error.close_code)
-    if isinstance(error, ConnectionLostError):
-        if isinstance(error, GivenUp) and error.why is ReconnectReason.MUTE:
-            return Failure(FailureKind.MUTE)
-        if error.code != 1006:
-            return Failure(FailureKind.CLOSE, error.code)
-    return Failure(FailureKind.NETWORK)

@@ -48,6 +48,9 @@ _PAUSES = (0.1, 0.3, 1.0, 2.0)
 _CANDLES_A_CALL = 200
 _CLOSED = "closed before it was fetched"
 _UNWANTED = "nobody wants it any more"
+_TOO_MANY = "too many gaps wait to be filled"
+#: Seconds after an error inside the SDK.
+_CRASH_DELAY = 0.5
 
 
 @frozen(kw_only=True)
@@ -80,10 +83,10 @@ class Recovery:
 
     def __init__(self, parts: RecoveryParts) -> None:
         self._parts = parts
-        self._hold = RecoveryHold(parts.clock, parts.deliver)
+        self._hold = RecoveryHold(parts.clock, parts.deliver, parts.config.max_waiting)
         self._jobs: deque[_Job] = deque()
         self._signal = Signal()
-        self._is_started = self._is_stopping = False
+        self._is_stopping = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -94,15 +97,19 @@ class Recovery:
     # -- called by I/O threads ----------------------------------------------------------------------------------------
 
     def take(self, reopened: Sequence[tuple[Slot, Reopened]]) -> None:
-        """Open a gap for each of these streams and begin to fill them."""
+        """Open a gap for each of these streams and begin to fill them; only report those that are too many."""
         config, now = self._parts.config, self._parts.clock()
         for slot, opening in reopened:
             gap = self._describe(slot, opening, now)
+            number = self._parts.ledger.open(gap)
+            if len(self._jobs) >= config.max_gaps:
+                self._settle(_Job(number, slot, opening, gap, None), 0, _TOO_MANY)
+                continue
             is_held = config.enabled and slot.watchers > 0
             segment = self._hold.begin(slot, config.hold) if is_held else None
-            self._jobs.append(_Job(self._parts.ledger.open(gap), slot, opening, gap, segment))
-        if not self._is_started and not self._is_stopping:
-            self._is_started = True
+            self._jobs.append(_Job(number, slot, opening, gap, segment))
+        is_running = self._thread is not None and self._thread.is_alive()
+        if not is_running and not self._is_stopping:
             self._thread = spawn("upbit-ws-recovery", self._run, on_crash=self._crashed)
         self._signal.set()
 
@@ -121,13 +128,23 @@ class Recovery:
     def _run(self) -> None:
         with self._parts.rest(self._parts.budget) as rest:
             while not self._is_stopping:
-                if self._jobs:
-                    self._survive(self._jobs.popleft(), rest)
-                    self._hold.release_overdue()
-                else:
-                    self._wait(None)
+                self._round(rest)
         while self._jobs:
             self._finish(self._jobs.popleft(), [], _CLOSED)
+
+    def _round(self, rest: RestClient) -> None:
+        """One gap, or the wait for one; a bug of ours that ends it must not end the thread."""
+        try:
+            if self._jobs:
+                self._survive(self._jobs.popleft(), rest)
+                self._hold.release_overdue()
+            else:
+                self._wait(None)
+        except Exception as error:
+            logger.critical("! recovery: an error inside the SDK: %r", error, exc_info=True)
+            until = self._parts.clock() + _CRASH_DELAY
+            while not self._is_stopping and (left := until - self._parts.clock()) > 0:
+                self._signal.wait(left)
 
     def _wait(self, seconds: float | None) -> None:
         """Until the signal, the next event that has waited long enough, or so many seconds are over."""

@@ -178,11 +178,13 @@ class AccountBook:
         with self._lock:
             return self._assets.revision
 
-    def apply_assets(self, listed: Iterable[MyAsset], since: int, now: int) -> MyAssetEvent | None:
+    def apply_assets(
+        self, listed: Iterable[MyAsset], since: int, now: int, *, is_whole: bool = True
+    ) -> MyAssetEvent | None:
         """Take over the balances as REST lists them; what was missed of them, None where nothing was."""
         listed = list(listed)
         with self._lock:
-            changed = self._assets.reconcile(listed, since, now)
+            changed = self._assets.reconcile(listed, since, now, is_whole=is_whole)
             return changed if ASSETS in self.based else None
 
     def settle(self, names: Iterable[str], epoch: int) -> None:

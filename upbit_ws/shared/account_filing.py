@@ -16,7 +16,7 @@ from upbit_ws.protocol.account_slots import AccountSlot, event_identity, is_acco
 from upbit_ws.protocol.slots import Entry, Slot, Stamp
 from upbit_ws.shared.account_book import AccountBook
 from upbit_ws.shared.waiting import Waiter
-from upbit_ws.types import StreamKey, Want
+from upbit_ws.types import Endpoint, StreamKey, Want
 
 if TYPE_CHECKING:
     from upbit_ws.protocol.epoch_manager import EpochManager
@@ -58,6 +58,19 @@ class AccountFiling:
                 if isinstance(slot, AccountSlot):
                     slot.established_in = max(slot.established_in, epoch)
                     slot.confirmed = want
+
+    def is_carried(self, endpoint: Endpoint, epoch: int) -> bool:
+        """Whether all streams of a private or info endpoint that were ever confirmed are so on this connection."""
+        with self._lock:
+            return all(
+                not 0 < slot.established_in < epoch
+                for key, slot in self._slots.items()
+                if key.data_type.endpoint is endpoint and isinstance(slot, AccountSlot)
+            )
+
+    def is_open(self, endpoint: Endpoint, epoch: int) -> bool:
+        """Whether the connection of an epoch is open. Takes no lock."""
+        return self._epochs.is_current(endpoint, epoch)
 
     def file_recovered(self, events: Iterable[Event], now: float) -> Filed:
         """File events that were missed and found over REST; what of it is for subscribers, in order."""

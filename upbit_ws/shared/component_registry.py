@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from upbit_ws.records import frozen
 from upbit_ws.shared.locks import make_lock
@@ -22,6 +22,9 @@ from upbit_ws.shared.locks import make_lock
 __all__ = ["ComponentRegistry", "Registration"]
 
 logger = logging.getLogger("upbit_ws")
+
+#: How many names are remembered that were taken.
+_SAID_KEPT: Final = 256
 
 T = TypeVar("T")
 
@@ -51,14 +54,14 @@ class ComponentRegistry(Generic[T]):
     """
 
     def __init__(self, *, on_gone: Callable[[], object] | None = None) -> None:
-        #: Guards the two tables; never taken by a finalizer.
+        #: Guards the tables; never taken by a finalizer.
         self._lock = make_lock("component-registry", 40)
         self._entries: dict[int, _Entry[T]] = {}
         self._by_name: dict[str, int] = {}
         self._tokens = count(1)
         self._gone: deque[int] = deque()
-        #: Names of which a log line has said that they were taken.
-        self._said: set[str] = set()
+        #: Names of which a log line has said that they were taken, the newest of them last.
+        self._said: OrderedDict[str, None] = OrderedDict()
         self._on_gone = on_gone
 
     def register(self, component_id: str, component: T) -> Registration[T]:
@@ -79,10 +82,14 @@ class ComponentRegistry(Generic[T]):
 
     def _say_taken(self, component_id: str) -> None:
         """Once a name loudly, because two parts of a program may have it by mistake; a cell that is run again and again
-        does not fill its notebook.
+        does not fill its notebook. A name that was not taken for long is said loudly again.
         """
-        level = logging.DEBUG if component_id in self._said else logging.WARNING
-        self._said.add(component_id)
+        with self._lock:
+            level = logging.DEBUG if component_id in self._said else logging.WARNING
+            self._said[component_id] = None
+            self._said.move_to_end(component_id)
+            if len(self._said) > _SAID_KEPT:
+                self._said.popitem(last=False)
         logger.log(level, "! a second %r takes the place of the first, which is closed", component_id)
 
     def unregister(self, token: int) -> bool:

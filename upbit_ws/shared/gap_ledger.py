@@ -14,7 +14,8 @@ from upbit_ws.types import StreamKey
 
 __all__ = ["GapLedger"]
 
-#: Gaps that are settled are kept up to this number, the newest; open ones are all kept.
+#: Gaps that are settled are kept up to this number, the newest. Open ones are all kept: who opens them opens no more
+#: than may wait at once (`RecoveryConfig.max_gaps`), and settles each.
 _SETTLED_KEPT = 10_000
 
 

@@ -24,7 +24,7 @@ _SAMPLES_KEPT: Final = 16
 
 @frozen
 class RejectedPayload:
-    """A payload that was not used, kept for diagnosis."""
+    """A payload, or a row of a REST reply, that was not used, kept for diagnosis."""
 
     sample: bytes
     reason: str
@@ -42,6 +42,10 @@ class PoolReading:
         self._rejected: deque[RejectedPayload] = deque(maxlen=_SAMPLES_KEPT)
         self._undecodable = 0
         self._unknown = 0
+
+    def set_aside(self, payload: bytes, reason: str, now: float) -> None:
+        """Count something of the exchange that could not be read, and keep it for diagnosis."""
+        self._reject(payload, reason, now)
 
     def _reject(self, payload: bytes, reason: str, now: float, *, unknown: bool = False) -> None:
         """A payload that came just now cannot be used."""
