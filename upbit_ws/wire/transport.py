@@ -224,8 +224,7 @@ class Transport:
         return list(self.take())
 
     def take(self) -> Sequence[bytes]:
-        """What `receive` returns, as a sequence that is good until the next read: what nobody looks at need not become an
-        object.
+        """What `receive` returns, as a sequence that is good until the next read: what is only filed is no object.
 
         Pings are answered, pongs collected, a Close is answered with its own code.
 
