@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests.leaks import Census
 from tests.ports import reserved_port
@@ -30,6 +31,12 @@ if find_spec("upbit_ws.shared.locks") is not None:
     from upbit_ws.shared.locks import enable_lock_ranks
 
     enable_lock_ranks()
+
+# An example may take long beside others that compute. With `--hypothesis-profile=few` fewer are tried, where they were
+# tried before: a test run once more, on another Python.
+settings.register_profile("usual", deadline=None)
+settings.load_profile("usual")
+settings.register_profile("few", max_examples=15)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background so, and processes of the tests would inherit it: Ctrl-C is tested here.
