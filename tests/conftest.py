@@ -5,6 +5,7 @@ An exception that leaves a thread fails the test by way of the warning filters i
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -67,6 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return float(mark.args[0]) if mark is not None and mark.args else 0.0
 
     items.sort(key=patience, reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has made stays to the end, and the collector need not go through it again and again: on a busy
+    machine that halts every thread for half a second, in the middle of what is timed.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -339,7 +339,7 @@ def test_an_end_without_close_is_1006_with_its_cause(
         seen.set()
         started = time.monotonic()
         more, error = read_to_the_end(transport)
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 1.0
 
     assert messages + more == [b"first"]
     assert isinstance(error, ConnectionLostError)
@@ -458,7 +458,7 @@ def test_a_peer_that_never_reads_stops_neither_reading_nor_closing(open_transpor
         assert "reads nothing" in error.reason
         started = time.monotonic()
         transport.close(deadline=time.monotonic() + 0.3)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.0
 
 
 def test_what_waits_goes_out_while_bytes_come_all_the_time(open_transport: Opener) -> None:
@@ -536,7 +536,7 @@ def test_a_wake_up_interrupts_the_wait_and_is_cleared(open_transport: Opener, wa
         timer.start()
         started = time.monotonic()
         assert transport.wait(float("inf")) == (False, True)
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 1.0
         assert transport.wait(0.0) == (False, False)
         timer.join()
 
@@ -586,7 +586,7 @@ def test_a_peer_that_answers_and_stays_is_not_waited_for(wire: Wire, open_transp
         transport = wire.open(open_transport, server)
         started = time.monotonic()
         transport.close(deadline=time.monotonic() + 5.0)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.0
 
 
 @pytest.mark.parametrize("flood", [False, True])
@@ -604,7 +604,7 @@ def test_closing_a_peer_that_does_not_answer_takes_no_longer_than_told(
         wakeup.set()
         started = time.monotonic()
         transport.close(deadline=time.monotonic() + 0.3)
-        assert 0.25 < time.monotonic() - started < 0.6
+        assert 0.25 < time.monotonic() - started < 1.0
 
 
 def test_after_the_end_nothing_is_sent_and_everything_says_so(open_transport: Opener) -> None:
