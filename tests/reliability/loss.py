@@ -102,6 +102,8 @@ class Violation:
 
     def __init__(self, rig: Rig, data: bytes, **options: Any) -> None:
         self.answers: list[ReceivedFrame] = []
+        # The client waits for the other side to read its Close: had it gone before, that would be lost on a busy machine.
+        options["connection"] = {"close_timeout": 10.0, **options.get("connection", {})}
         self.loss = Loss(rig, then(lambda talk: talk.send(data), self._read_answer), **options)
         self.loss.check_return()
 
