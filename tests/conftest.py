@@ -5,6 +5,7 @@ An exception that leaves a thread fails the test by way of the warning filters i
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests.leaks import Census
 from tests.ports import reserved_port
@@ -30,6 +32,12 @@ if find_spec("upbit_ws.shared.locks") is not None:
     from upbit_ws.shared.locks import enable_lock_ranks
 
     enable_lock_ranks()
+
+# An example may take long beside others that compute. With `--hypothesis-profile=few` fewer are tried, where they were
+# tried before: a test run once more, on another Python.
+settings.register_profile("usual", deadline=None)
+settings.load_profile("usual")
+settings.register_profile("few", max_examples=15)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background so, and processes of the tests would inherit it: Ctrl-C is tested here.
@@ -60,6 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return float(mark.args[0]) if mark is not None and mark.args else 0.0
 
     items.sort(key=patience, reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has made stays to the end, and the collector need not go through it again and again: on a busy
+    machine that halts every thread for half a second, in the middle of what is timed.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

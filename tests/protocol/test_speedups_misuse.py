@@ -487,6 +487,8 @@ def frozen_heap() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()  # as it was, see conftest.py
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer keeps objects of its own")

@@ -209,7 +209,7 @@ def test_D9_a_handshake_that_takes_for_ever(rig: Rig, record: Record, script: Sc
     event, error = subject.refused()
     took = event.at - subject.events(Connecting)[0].at
     assert isinstance(error, ConnectTimeoutError)
-    assert 0.45 < took < 0.7
+    assert 0.45 < took < 1.0
     record("D9", figure=f"given up after {took:.2f} s", bound="connect_timeout 0.5 s")
 
 

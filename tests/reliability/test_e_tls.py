@@ -95,7 +95,7 @@ def test_E5_a_handshake_that_stalls(rig: Rig, record: Record, authority: Certifi
     event, error = subject.refused()
     took = event.at - subject.events(Connecting)[0].at
     assert isinstance(error, ConnectTimeoutError)
-    assert 0.45 < took < 0.7
+    assert 0.45 < took < 1.0
     record("E5", figure=f"given up after {took:.2f} s", bound="connect_timeout 0.5 s")
 
 

@@ -58,6 +58,11 @@ def timed(sock: socket.socket, data: bytes) -> float:
     return time.monotonic() - started
 
 
+def quickest(sock: socket.socket, data: bytes) -> float:
+    """Of a few: a busy machine only ever adds to what the proxy does."""
+    return min(timed(sock, data) for _ in range(5))
+
+
 def test_in_good_weather_everything_passes_and_is_counted(proxy: FaultProxy, client: socket.socket) -> None:
     data = bytes(range(256)) * 2000
 
@@ -70,9 +75,9 @@ def test_in_good_weather_everything_passes_and_is_counted(proxy: FaultProxy, cli
 def test_latency_delays_each_way_and_can_be_taken_back(proxy: FaultProxy, client: socket.socket) -> None:
     exchange(client, b"warm")
     proxy.latency(0.05)
-    assert 0.1 <= timed(client, b"x") < 0.3
+    assert 0.1 <= quickest(client, b"x") < 0.3
     proxy.heal()
-    assert timed(client, b"x") < 0.05
+    assert quickest(client, b"x") < 0.05
 
 
 def test_jitter_keeps_the_order(proxy: FaultProxy, client: socket.socket) -> None:
@@ -91,7 +96,7 @@ def test_bandwidth_bounds_what_passes_in_a_second(proxy: FaultProxy, client: soc
     assert 0.09 < timed(client, b"x" * 20_000) < 0.5
     proxy.bandwidth(None)
     proxy.slicer(None)
-    assert timed(client, b"x" * 20_000) < 0.1
+    assert quickest(client, b"x" * 20_000) < 0.09
 
 
 def test_bandwidth_is_shared_by_all_that_passes(proxy: FaultProxy, client: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -32,6 +33,12 @@ def read_to_the_end(transport: Transport, patience: float = 5.0) -> tuple[list[b
             except (ConnectionLostError, WebSocketProtocolError) as error:
                 return messages, error
     raise AssertionError(f"no end after {len(messages)} messages")
+
+
+def narrow(sock: socket.socket) -> None:
+    """Have the kernel keep little of what nobody reads; by itself it may take many megabytes."""
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, 1 << 16)
 
 
 class Wire:
@@ -332,7 +339,7 @@ def test_an_end_without_close_is_1006_with_its_cause(
         seen.set()
         started = time.monotonic()
         more, error = read_to_the_end(transport)
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 1.0
 
     assert messages + more == [b"first"]
     assert isinstance(error, ConnectionLostError)
@@ -405,6 +412,7 @@ def test_a_partial_write_loses_no_byte(wire: Wire, open_transport: Opener) -> No
     payload = bytes(range(256)) * 4096 * 8
 
     def script(talk: Conversation) -> None:
+        narrow(talk._sock)
         talk.upgrade()
         go_on.wait(10.0)
         for _ in range(3):
@@ -414,6 +422,7 @@ def test_a_partial_write_loses_no_byte(wire: Wire, open_transport: Opener) -> No
 
     with wire.server(script) as server:
         transport = wire.open(open_transport, server, settings=TransportSettings(max_outgoing=1 << 26))
+        narrow(transport._sock)
         for piece in (payload, b"small", payload[::-1]):
             transport.send_binary(piece)
         assert not transport.flush()
@@ -431,14 +440,16 @@ def test_a_partial_write_loses_no_byte(wire: Wire, open_transport: Opener) -> No
 
 def test_a_peer_that_never_reads_stops_neither_reading_nor_closing(open_transport: Opener, collect: Collector) -> None:
     def script(talk: Conversation) -> None:
+        narrow(talk._sock)
         talk.upgrade()
         talk.send(server_frame(b"still here"))
         talk.hold()
 
     with ScriptedServer(script) as server:
-        # Whatever the kernel's buffers take of this, more than `max_outgoing` stays.
+        # What the kernel leaves of this is more than `max_outgoing`.
         transport = open_transport(server.url, settings=TransportSettings(max_outgoing=1 << 20))
-        transport.send_text(b"x" * (32 << 20))
+        narrow(transport._sock)
+        transport.send_text(b"x" * (4 << 20))
         assert not transport.flush()
         assert collect(transport, 1) == [b"still here"]
         transport.send_text(b"y")
@@ -447,48 +458,53 @@ def test_a_peer_that_never_reads_stops_neither_reading_nor_closing(open_transpor
         assert "reads nothing" in error.reason
         started = time.monotonic()
         transport.close(deadline=time.monotonic() + 0.3)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.0
 
 
 def test_what_waits_goes_out_while_bytes_come_all_the_time(open_transport: Opener) -> None:
-    payload = bytes(range(256)) * 4096 * 4
+    payload = bytes(range(256)) * 4096
     go_on, is_read = threading.Event(), threading.Event()
 
     def script(talk: Conversation) -> None:
-        talk.upgrade()
-
         def chatter() -> None:
-            while not is_read.wait(0.002):
-                talk.send(server_frame(b"x"))
+            with contextlib.suppress(OSError):  # where the test fails the connection ends under it
+                while not is_read.wait(0.002):
+                    talk.send(server_frame(b"x"))
 
+        narrow(talk._sock)
+        talk.upgrade()
         talker = threading.Thread(target=chatter)
         talker.start()
-        go_on.wait(10.0)
-        talk.read_frame()
-        is_read.set()
-        talker.join()
+        try:
+            go_on.wait(10.0)
+            talk.read_frame()
+        finally:
+            is_read.set()
+            talker.join()
         talk.hold()
 
     with ScriptedServer(script) as server:
         transport = open_transport(server.url, settings=TransportSettings(max_outgoing=1 << 26, coalesce=0.1))
+        narrow(transport._sock)
         deadline = time.monotonic() + 10.0
         while not transport.receive() and time.monotonic() < deadline:
             transport.wait(1.0)  # now they flow
         transport.send_binary(payload)
-        assert not transport.flush()
+        is_out_at_once = transport.flush()
         go_on.set()
         while not is_read.is_set() and time.monotonic() < deadline:
             if transport.wait(1.0)[0]:
                 transport.receive()
-        is_in_time = is_read.is_set()
-        is_read.set()
-    assert is_in_time
+        frames = [frame.payload for frame in server.conversation().frames]
+    assert not is_out_at_once
+    assert frames == [payload]
 
 
 def test_pings_behind_a_full_buffer_are_answered_by_the_newest_when_it_is_out(open_transport: Opener) -> None:
     reading = threading.Event()
 
     def script(talk: Conversation) -> None:
+        narrow(talk._sock)
         talk.upgrade()
         for number in range(50):
             talk.send(server_frame(b"%d" % number, Opcode.PING))
@@ -499,8 +515,9 @@ def test_pings_behind_a_full_buffer_are_answered_by_the_newest_when_it_is_out(op
 
     with ScriptedServer(script) as server:
         transport = open_transport(server.url, settings=TransportSettings(max_outgoing=1 << 24))
+        narrow(transport._sock)
         transport.send_binary(b"y" * (8 << 20))
-        transport.flush()
+        assert not transport.flush()
         deadline = time.monotonic() + 5.0
         while not transport.receive() and time.monotonic() < deadline:
             transport.wait(0.05)
@@ -519,7 +536,7 @@ def test_a_wake_up_interrupts_the_wait_and_is_cleared(open_transport: Opener, wa
         timer.start()
         started = time.monotonic()
         assert transport.wait(float("inf")) == (False, True)
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 1.0
         assert transport.wait(0.0) == (False, False)
         timer.join()
 
@@ -569,7 +586,7 @@ def test_a_peer_that_answers_and_stays_is_not_waited_for(wire: Wire, open_transp
         transport = wire.open(open_transport, server)
         started = time.monotonic()
         transport.close(deadline=time.monotonic() + 5.0)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.0
 
 
 @pytest.mark.parametrize("flood", [False, True])
@@ -587,7 +604,7 @@ def test_closing_a_peer_that_does_not_answer_takes_no_longer_than_told(
         wakeup.set()
         started = time.monotonic()
         transport.close(deadline=time.monotonic() + 0.3)
-        assert 0.25 < time.monotonic() - started < 0.6
+        assert 0.25 < time.monotonic() - started < 1.0
 
 
 def test_after_the_end_nothing_is_sent_and_everything_says_so(open_transport: Opener) -> None:
@@ -620,6 +637,7 @@ def test_the_way_of_waiting_without_poll_works_as_well(
     monkeypatch.delattr(select, "poll")
 
     def script(talk: Conversation) -> None:
+        narrow(talk._sock)
         talk.upgrade()
         talk.read_frame()
         talk.send_frame(b"x")
@@ -629,7 +647,9 @@ def test_the_way_of_waiting_without_poll_works_as_well(
         transport = open_transport(server.url, settings=TransportSettings(max_outgoing=1 << 24))
         wakeup.set()
         assert transport.wait(5.0) == (False, True)
+        narrow(transport._sock)
         transport.send_binary(b"y" * (8 << 20))
+        assert not transport.flush()
         assert collect(transport, 1) == [b"x"]
         _, error = read_to_the_end(transport)
     assert isinstance(error, ConnectionLostError)
