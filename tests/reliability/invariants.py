@@ -59,6 +59,7 @@ class ObservedManager(GlobalWebSocketManager):
         pool.wait = self._wait
         pool.fill = self._fill
         pool._reject = self._count_reject
+        pool._reject_entry = self._count_entry
         pool._forget_locked = self._forget_locked
 
     def _publish(self, event: ConnectionEvent) -> None:
@@ -110,6 +111,11 @@ class ObservedManager(GlobalWebSocketManager):
         if not getattr(self._inside, "is_filing", False):
             self.rejected_late += 1
         type(self.pool)._reject(self.pool, *args, **named)
+
+    def _count_entry(self, *args: Any) -> None:
+        before = self.pool._undecodable
+        type(self.pool)._reject_entry(self.pool, *args)
+        self.rejected_late += self.pool._undecodable - before
 
     def _forget_locked(self, key: StreamKey) -> None:
         self.forgotten += self.pool._slots[key].revision

@@ -229,7 +229,7 @@ class Reads:
     def wait(self, timeout: float) -> tuple[bool, bool]:
         return True, False
 
-    def receive(self) -> list[bytes]:
+    def take(self) -> list[bytes]:
         messages, self.messages = self.messages, []
         return messages
 
