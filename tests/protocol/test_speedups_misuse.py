@@ -93,7 +93,7 @@ WRONG: list[tuple[Callable[..., object], tuple[Any, ...]]] = [] if speedups is N
     )],
     *[(speedups.Ring((), 3).append, arguments) for arguments in (
         (), (None,), (b"x",), ((b"x",),), ((b"x", None),), ((b"x", (1.0,)),), ((b"x", (1.0, "1")),), (("x", STAMP),), ([b"x", STAMP],),
-        ((b"x", STAMP), 1), ((bytearray(), STAMP),), ((b"x", ("1", 1)),),
+        ((b"x", STAMP), 1), ((bytearray(), STAMP),), ((OddBytes(b"x"), STAMP),), ((b"x", ("1", 1)),),
     )],
     *[(getattr(speedups.StartTable(), name), arguments) for name, arguments in (
         ("get", ()), ("get", ("x" * 43,)), ("get", (None,)), ("pop", ()), ("pop", (b"x" * 43,)), ("pop", (None, None)),

@@ -8,10 +8,11 @@ subscription. That of announcements may be confirmed for some categories and be 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from upbit_ws.events import AnnouncementEvent, Event, IndicatorEvent, IndicatorSignalEvent
-from upbit_ws.protocol.slots import Entry, Slot, new_slot
+from upbit_ws.protocol.slots import SMALLEST_HISTORY, Entry, Slot, new_slot
 from upbit_ws.protocol.subscription_plan import covers
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want
 
@@ -33,6 +34,10 @@ class AccountSlot(Slot):
         self.confirmed: Want | None = None
         self._known: set[bytes] = set()
         self._order: deque[bytes] = deque()
+
+    def _make_history(self, entries: Iterable[Entry]) -> deque[Entry]:
+        # What is filed here are objects with their events; the flat history of the other slots keeps bytes.
+        return deque(entries, max(self.history_limit, SMALLEST_HISTORY))
 
     @property
     def is_ready(self) -> bool:

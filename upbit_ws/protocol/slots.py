@@ -19,6 +19,7 @@ Nothing here takes a lock: the pool calls these methods under its own.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from upbit_ws._extension import speedups
@@ -27,7 +28,9 @@ from upbit_ws.protocol.id_window import IdWindow
 from upbit_ws.protocol.refills import Refills
 from upbit_ws.types import DataType, Retention, StreamKey
 
-__all__ = ["CandleSlot", "Delivery", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot", "new_slot"]
+__all__ = [
+    "SMALLEST_HISTORY", "CandleSlot", "Delivery", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot", "new_slot",
+]  # fmt: skip
 
 #: When (monotonic seconds) and in which epoch a read batch arrived.
 Stamp = tuple[float, int]
@@ -46,7 +49,7 @@ class Reopened(NamedTuple):
 
 _CLOCK_RESET_AFTER: Final = 8
 #: Two payloads in a row that do not decode leave the one before them.
-_SMALLEST_HISTORY: Final = 3
+SMALLEST_HISTORY: Final = 3
 _SMALLEST_ID_WINDOW: Final = 512
 
 
@@ -80,7 +83,7 @@ class Slot(SlotCore):
         self.revision = 0
         #: Payloads, oldest first. Some are kept in any case, so that one that does not decode leaves one that does.
         self.history_limit = history_limit
-        self.history: deque[Entry] = Ring((), max(history_limit, _SMALLEST_HISTORY))
+        self.history = self._make_history(())
         #: Server time of the current payload, as its digits.
         self.timestamp = b""
         #: The ids that came last, of types whose payloads have one.
@@ -110,6 +113,9 @@ class Slot(SlotCore):
     def __repr__(self) -> str:
         key = self.key
         return f"<{type(self).__name__} {key.data_type.value} {key.symbol} revision={self.revision}>"
+
+    def _make_history(self, entries: Iterable[Entry]) -> deque[Entry]:
+        return Ring(entries, max(self.history_limit, SMALLEST_HISTORY))
 
     @property
     def is_ready(self) -> bool:
@@ -160,7 +166,7 @@ class Slot(SlotCore):
         """Keep this many payloads from now on; the newest of those that are there stay."""
         if history_limit != self.history_limit:
             self.history_limit = history_limit
-            self.history = Ring(self.history, max(history_limit, _SMALLEST_HISTORY))
+            self.history = self._make_history(self.history)
 
     def entries(self) -> list[Entry]:
         """The history, oldest first."""
@@ -191,7 +197,7 @@ class TradeSlot(Slot):
         super().__init__(key, history_limit)
         self.ids = IdWindow(max(history_limit, _SMALLEST_ID_WINDOW))
         #: Trades that were fetched for gaps.
-        self._refills: Refills[Entry] = Refills(max(history_limit, _SMALLEST_HISTORY))
+        self._refills: Refills[Entry] = Refills(max(history_limit, SMALLEST_HISTORY))
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         is_known = not self.ids.admit(identity)
@@ -236,11 +242,11 @@ class TradeSlot(Slot):
         if history_limit != self.history_limit:
             super().resize(history_limit)
             self.ids.resize(max(history_limit, _SMALLEST_ID_WINDOW))
-            self._refills.limit = max(history_limit, _SMALLEST_HISTORY)
+            self._refills.limit = max(history_limit, SMALLEST_HISTORY)
 
     def entries(self) -> list[Entry]:
         if self.is_disordered:
-            self._refills.forget_outlived(self.revision, max(self.history_limit, _SMALLEST_HISTORY))
+            self._refills.forget_outlived(self.revision, max(self.history_limit, SMALLEST_HISTORY))
             self.is_disordered = len(self._refills) > 0
         return [*self._refills.entries(), *self.history]
 
@@ -263,7 +269,7 @@ class CandleSlot(Slot):
         self._by_start: dict[bytes, tuple[Entry, bytes]] = {}
         self._start = b""
         #: Earlier payloads of the newest candle, which the history does not keep.
-        self._replaced: deque[Entry] = deque(maxlen=_SMALLEST_HISTORY - 1)
+        self._replaced: deque[Entry] = deque(maxlen=SMALLEST_HISTORY - 1)
 
     def take_identified(self, entry: Entry, timestamp: bytes, identity: bytes) -> bool:
         if entry[1][1] != self.epoch:
@@ -272,7 +278,7 @@ class CandleSlot(Slot):
         if known is not None and not self._is_news(known, entry, timestamp):
             return False
         self._by_start[identity] = entry, timestamp
-        if len(self._by_start) > max(self.history_limit, _SMALLEST_HISTORY):
+        if len(self._by_start) > max(self.history_limit, SMALLEST_HISTORY):
             del self._by_start[min(self._by_start)]
         if identity >= self._start:
             if known is not None:
@@ -314,7 +320,7 @@ class CandleSlot(Slot):
 
     def resize(self, history_limit: int) -> None:
         self.history_limit = history_limit
-        for start in sorted(self._by_start)[: -max(history_limit, _SMALLEST_HISTORY)]:
+        for start in sorted(self._by_start)[: -max(history_limit, SMALLEST_HISTORY)]:
             del self._by_start[start]
 
     def entries(self) -> list[Entry]:
