@@ -29,7 +29,8 @@ from upbit_ws.protocol.refills import Refills
 from upbit_ws.types import DataType, Retention, StreamKey
 
 __all__ = [
-    "SMALLEST_HISTORY", "CandleSlot", "Delivery", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot", "new_slot",
+    "SMALLEST_HISTORY", "CandleSlot", "Delivery", "Entry", "Reopened", "Slot", "SlotCore", "Stamp", "TradeSlot",
+    "new_slot",
 ]  # fmt: skip
 
 #: When (monotonic seconds) and in which epoch a read batch arrived.
