@@ -12,6 +12,7 @@ import random
 import sys
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -39,9 +40,11 @@ _PATIENCE: Final = 30.0
 _MIB: Final = 1 << 20
 #: A trade may have been made so long (ms) before the last sign of life: it was on its way.
 _WAY: Final = 500
-#: What a library that is imported on the way may take, and what the exchange's and this run's own books hold a trade.
-_MOST_GROWTH: Final = 64 * _MIB
-_GROWTH_PER_TRADE: Final = 2_500
+#: Trades that the exchange keeps for REST: enough for the longest outage here, so that its memory comes to a halt.
+_KEPT_BY_EXCHANGE: Final = 30_000
+#: What a library imported on the way, full histories and the exchange may take; what this run's own books hold a trade.
+_MOST_GROWTH: Final = 160 * _MIB
+_GROWTH_PER_TRADE: Final = 40
 
 
 @frozen
@@ -65,12 +68,33 @@ class Standing:
 
 
 @define
+class Book:
+    """The trades of one market, in a few bytes each: an hour has more than a million."""
+
+    made: array[int] = field(factory=lambda: array("q"))
+    made_at: array[int] = field(factory=lambda: array("q"))
+    """Ids, and when each was made (ms)."""
+    got: array[int] = field(factory=lambda: array("q"))
+
+    def note(self, number: int, at: int) -> None:
+        """The exchange made a trade."""
+        self.made.append(number)
+        self.made_at.append(at)
+
+    def missing(self) -> set[int]:
+        """Ids that were made and have not arrived."""
+        return set(self.made) - set(self.got)
+
+
+def _books() -> dict[str, Book]:
+    return {code: Book() for code in CODES}
+
+
+@define
 class Ledger:
     """What happened, filled by the threads that see it."""
 
-    #: Market and id of each trade -> when it was made (ms).
-    made: dict[tuple[str, int], int] = field(factory=dict)
-    got: Counter[tuple[str, int]] = field(factory=Counter)
+    books: dict[str, Book] = field(factory=_books)
     newest: dict[str, int] = field(factory=dict)
     disorder: Counter[str] = field(factory=Counter)
     recovered: int = 0
@@ -80,11 +104,21 @@ class Ledger:
 
     def take(self, event: TradeEvent) -> None:
         """A callback was called."""
-        self.got[event.symbol, event.sequential_id] += 1
+        self.books[event.symbol].got.append(event.sequential_id)
         if event.sequential_id < self.newest.get(event.symbol, 0):
             self.disorder[event.symbol] += 1
         self.newest[event.symbol] = event.sequential_id
         self.recovered += event.stream_type == "RECOVERED"
+
+    @property
+    def made(self) -> int:
+        """How many trades were made."""
+        return sum(len(book.made) for book in self.books.values())
+
+    @property
+    def got(self) -> int:
+        """How often a trade arrived."""
+        return sum(len(book.got) for book in self.books.values())
 
     def note(self, event: ConnectionEvent) -> None:
         """Something happened to a connection."""
@@ -105,15 +139,18 @@ class Soak:
         self._pull = SimpleWebSocketClient("pull", manager=self.manager)
         self._push = WebSocketClientProxy("push", manager=self.manager)
         self._is_over = threading.Event()
+        self.halfway: Standing | None = None
 
     def begin(self) -> None:
         """Subscribe, and wait for the first trade of each market: those count as made."""
         self._push.on_connection_event(self.ledger.note)
         self._pull.register_interest(["ticker", "orderbook"], CODES)
         self._push.subscribe_trade(CODES, self.ledger.take, mailbox_size=1_000_000)
-        if not _wait(lambda: len(self.ledger.got) == len(CODES)):
+        if not _wait(lambda: all(book.got for book in self.ledger.books.values())):
             raise SystemExit("the exchange sent nothing")
-        self.ledger.made.update(dict.fromkeys(self.ledger.got, 0))
+        for book in self.ledger.books.values():
+            for number in book.got:
+                book.note(number, 0)
 
     def rage(self, seconds: float) -> None:
         """Trades all the time, faults at random."""
@@ -121,7 +158,9 @@ class Soak:
         maker.start()
         try:
             until = time.monotonic() + seconds
-            while time.monotonic() < until:
+            while (left := until - time.monotonic()) > 0:
+                if self.halfway is None and left < seconds / 2:
+                    self.halfway = Standing.take()
                 time.sleep(self._random.uniform(*_BETWEEN))
                 self._break()
         finally:
@@ -131,8 +170,11 @@ class Soak:
 
     def _make_trades(self) -> None:
         while not self._is_over.wait(_TRADE_EVERY):
-            trade = self._sandbox.exchange.trade(CODES[len(self.ledger.made) % len(CODES)])
-            self.ledger.made[trade.code, trade.sequential_id] = trade.timestamp
+            self._make(CODES[self.ledger.made % len(CODES)])
+
+    def _make(self, code: str) -> None:
+        trade = self._sandbox.exchange.trade(code)
+        self.ledger.books[code].note(trade.sequential_id, trade.timestamp)
 
     def _break(self) -> None:
         """One fault, for a while. No flipped bits: a price that TLS would have refused is no fault of the SDK."""
@@ -168,16 +210,19 @@ class Soak:
         manager, ledger = self.manager, self.ledger
         _wait(lambda: all(gap.state is not GapState.OPEN for gap in manager.gaps()) and self._is_up())
         # One more of each market, so that a gap that nothing has ended yet ends.
-        for trade in map(self._sandbox.exchange.trade, CODES):
-            ledger.made[trade.code, trade.sequential_id] = trade.timestamp
-        _wait(lambda: ledger.got.keys() >= ledger.made.keys() or self._missing_is_reported())
-        broken = [f"delivered {times} times: {key}" for key, times in ledger.got.items() if times > 1]
-        broken += [f"delivered, but never made: {key}" for key in ledger.got.keys() - ledger.made.keys()]
+        for code in CODES:
+            self._make(code)
+        _wait(lambda: ledger.got >= ledger.made or self._missing_is_reported())
+        broken: list[str] = []
+        for code, book in ledger.books.items():
+            delivered, made = Counter(book.got), set(book.made)
+            broken += [f"delivered {times} times: {code} {number}" for number, times in delivered.items() if times > 1]
+            broken += [f"delivered, but never made: {code} {number}" for number in delivered.keys() - made]
         if "rotation" not in ledger.faults:  # while two connections overlap, each delivers in its own time
             broken += [f"out of order: {code} ({times} times)" for code, times in ledger.disorder.items()]
-        missing = ledger.made.keys() - ledger.got.keys()
-        if missing and not self._missing_is_reported():
-            broken.append(f"{len(missing)} trades are missing and no gap says so: {sorted(missing)[:3]}")
+        if not self._missing_is_reported():
+            missing = {code: sorted(book.missing())[:3] for code, book in ledger.books.items()}
+            broken.append(f"trades are missing and no gap says so: {missing}")
         stats = manager.get_distribution_stats()
         if stats.received != stats.delivered + stats.conflated + stats.dropped + stats.queued:
             broken.append(f"callbacks: {stats}")
@@ -191,23 +236,25 @@ class Soak:
     def _missing_is_reported(self) -> bool:
         """Whether each trade that is missing lies in a gap of its market that is told as not filled."""
         told = [gap for gap in self.manager.gaps() if gap.state is GapState.REPORTED]
-        return all(
-            any(gap.key.symbol == code and gap.start - _WAY <= at <= gap.end + _WAY for gap in told)
-            for (code, number), at in list(self.ledger.made.items())
-            if (code, number) not in self.ledger.got
-        )
+        for code, book in self.ledger.books.items():
+            missing = book.missing()
+            times = [at for number, at in zip(book.made, book.made_at, strict=False) if number in missing]
+            gaps = [gap for gap in told if gap.key.symbol == code]
+            if not all(any(gap.start - _WAY <= at <= gap.end + _WAY for gap in gaps) for at in times):
+                return False
+        return True
 
     def lines(self) -> list[str]:
         """The ledger."""
         ledger, manager = self.ledger, self.manager
         stats, gaps = manager.get_distribution_stats(), Counter(gap.state.value for gap in manager.gaps())
-        missing = len(ledger.made.keys() - ledger.got.keys())
+        missing = sum(len(book.missing()) for book in ledger.books.values())
         times = sorted(ledger.recoveries) or [0.0]
         p50, p99 = times[len(times) // 2], times[min(len(times) * 99 // 100, len(times) - 1)]
         faults = ", ".join(f"{name} {count}" for name, count in sorted(ledger.faults.items()))
         return [
             f"faults: {sum(ledger.faults.values())} ({faults})",
-            f"trades: {len(ledger.made)} made, {len(ledger.got)} delivered ({ledger.recovered} of them recovered), "
+            f"trades: {ledger.made} made, {ledger.got} delivered ({ledger.recovered} of them recovered), "
             f"{missing} missing and reported",
             f"order: {ledger.disorder.total()} came after a newer one",
             f"callbacks: {stats.conflated} conflated, {stats.dropped} dropped, {stats.queued} queued",
@@ -243,7 +290,12 @@ def run(minutes: float, seed: int) -> list[str]:
     print(f"seed: {seed}", flush=True)
     with ExitStack() as stack:
         config = SandboxConfig(
-            rate=0.0, seed=seed, keep_trades=1_000_000, connect_limit=None, rest_limit=None, message_limits=False
+            rate=0.0,
+            seed=seed,
+            keep_trades=_KEPT_BY_EXCHANGE,
+            connect_limit=None,
+            rest_limit=None,
+            message_limits=False,
         )
         sandbox = stack.enter_context(Sandbox(config))
         proxy = stack.enter_context(FaultProxy((sandbox.config.host, sandbox.port), seed=seed))
@@ -254,11 +306,12 @@ def run(minutes: float, seed: int) -> list[str]:
         soak.rage(minutes * 60.0)
         broken = soak.settle()
         after = Standing.take()
-        for line in (*soak.lines(), f"at the start: {before}", f"at the end: {after}"):
+        standings = {"at the start": before, "halfway": soak.halfway, "at the end": after}
+        for line in (*soak.lines(), *(f"{when}: {standing}" for when, standing in standings.items())):
             print(line)
     if after.threads > before.threads + 2 or after.descriptors > before.descriptors + 8:
         broken.append("threads or descriptors leaked")
-    if after.memory - before.memory > _MOST_GROWTH + _GROWTH_PER_TRADE * len(soak.ledger.made):
+    if after.memory - before.memory > _MOST_GROWTH + _GROWTH_PER_TRADE * soak.ledger.made:
         broken.append("memory grew")
     return broken
 
