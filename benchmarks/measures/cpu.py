@@ -13,6 +13,8 @@ from benchmarks.tables import Table, Target, number, times
 from upbit_ws import MonitoringConfig
 
 RATE = 2000.0
+WARMUP, WINDOW = 4.0, 4.0
+"""Seconds, for all clients alike: at this rate the histories of tickers and books are full after three."""
 COALESCE = 0.005
 LOADS = {
     "even": "2,000 a second, evenly spaced",
@@ -36,7 +38,8 @@ def measure(bench: Bench, names: Sequence[str]) -> dict[str, Any]:
         with LoadGenerator(bench.settings(plan=plan)) as generator:
 
             def one(name: str, generator: LoadGenerator = generator, options: dict[str, Any] = options) -> Result:
-                return run_client(name, bench.task(generator, options=options))
+                times = {} if bench.quick else {"warmup": WARMUP, "window": WINDOW}
+                return run_client(name, bench.task(generator, options=options, **times))
 
             data[load] = interleaved(bench, able, one, load)
     return data
