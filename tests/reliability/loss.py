@@ -100,9 +100,13 @@ class Loss:
 class Violation:
     """The exchange breaks the protocol behind its first ticker; the client closes with the right code and comes back."""
 
-    def __init__(self, rig: Rig, data: bytes, **options: Any) -> None:
+    def __init__(self, rig: Rig, data: bytes, *, lead: bytes = b"", **options: Any) -> None:
+        """`lead` is harmless and goes out before `data`, the breach. The client closes at once, and a RST overtakes its
+        Close where bytes are left unread: so the breach has to be short enough for one read.
+        """
         self.answers: list[ReceivedFrame] = []
-        self.loss = Loss(rig, then(lambda talk: talk.send(data), self._read_answer), **options)
+        send = then(lambda talk: talk.send(lead), lambda talk: talk.send(data))
+        self.loss = Loss(rig, then(send, self._read_answer), **options)
         self.loss.check_return()
 
     def _read_answer(self, talk: Conversation) -> None:

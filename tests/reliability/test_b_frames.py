@@ -23,6 +23,7 @@ from tests.reliability.loss import Loss, Violation
 from tests.reliability.payloads import BTC, ticker, trade
 from tests.reliability.rig import Rig, Subject, wait_until
 from tests.reliability.scripts import Script, attend, good, greet, then, until
+from upbit_ws.config import ConnectionConfig
 from upbit_ws.exceptions import HandshakeError, WebSocketProtocolError
 from upbit_ws.lifecycle import BackingOff, Connected, Disconnected
 from upbit_ws.protocol.deflate import DeflateParameters
@@ -71,10 +72,9 @@ def test_B3_a_frame_that_announces_a_terabyte(rig: Rig, record: Record, size: in
 
 
 def test_B4_a_message_over_the_limit_in_fragments(rig: Rig, record: Record) -> None:
-    part = b"x" * 500_000
-    begin = server_frame(part, is_final=False)
-    message = begin + server_frame(part, Opcode.CONTINUATION, is_final=False) * 9
-    Violation(rig, message).check("B4", record, 1009, bound=0.25)
+    part = b"x" * (ConnectionConfig().max_message_size // 8)
+    full = server_frame(part, is_final=False) + server_frame(part, Opcode.CONTINUATION, is_final=False) * 7
+    Violation(rig, server_frame(b"x", Opcode.CONTINUATION), lead=full).check("B4", record, 1009, bound=0.25)
 
 
 @pytest.mark.parametrize("reserved", [0x40, 0x20, 0x10])
