@@ -128,3 +128,24 @@ def test_a_grouped_window_shows_merged_levels() -> None:
 
     assert asks == ((110, 3), (120, 4), (0, 0))
     assert bids == ((90, 8), (80, 16), (0, 0))
+
+
+def test_the_messages_of_a_stream_are_in_the_order_of_their_times() -> None:
+    """Snapshots among them: a client takes a message for the newest by its time."""
+    market = Market(named_specs(["KRW-BTC"]), now=1_790_134_742_000.0, options=MarketOptions(rate=0.0, history_hours=0.0))
+    listing, encoder = market.listings["KRW-BTC"], Encoder(WireFormat.DEFAULT)
+    tickers: list[int] = []
+    trades: list[int] = []
+    for _ in range(50):
+        market.advance(0.0007)
+        tickers.append(json.loads(encoder.ticker(listing.ticker(int(market.now)), "SNAPSHOT"))["timestamp"])
+        for event in market.trade("KRW-BTC"):
+            if isinstance(event, TickerRecord):
+                tickers.append(json.loads(encoder.ticker(event, "REALTIME"))["timestamp"])
+            elif isinstance(event, TradeRecord):
+                told = json.loads(encoder.trade(event, "REALTIME"))
+                assert told["timestamp"] != told["trade_timestamp"]
+                trades.append(told["timestamp"])
+
+    assert tickers == sorted(tickers)
+    assert trades == sorted(trades)

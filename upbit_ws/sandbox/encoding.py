@@ -18,7 +18,7 @@ from upbit_ws.fields import (
     Kind,
 )
 from upbit_ws.sandbox.orderbook import Level, grouped, pad
-from upbit_ws.sandbox.records import BookRecord, CandleRecord, TickerRecord, TradeRecord
+from upbit_ws.sandbox.records import LATENESS, BookRecord, CandleRecord, TickerRecord, TradeRecord
 from upbit_ws.sandbox.spelling import DEFAULT_SPELLING, PLAIN_SPELLING, SIMPLE_SPELLING, plain
 from upbit_ws.types import WireFormat
 
@@ -68,11 +68,6 @@ def book_window(record: BookRecord, units: int, group: int = 0) -> tuple[tuple[L
     asks = grouped(record.asks, group, asks=True)[:units]
     bids = grouped(record.bids, group, asks=False)[:units]
     return pad(asks, units), pad(bids, units)
-
-
-def _lateness(number: int) -> int:
-    """Milliseconds from a trade to the message that tells of it: the two times of a message are never the same."""
-    return 1 + number % 7
 
 
 def _template(table: Iterable[FieldSpec], *, simple: bool, without: Iterable[str] = ()) -> str:
@@ -161,7 +156,7 @@ class Encoder:
         text = self._trade % {
             "type": "trade",
             "code": record.code,
-            "timestamp": record.timestamp + _lateness(record.sequential_id),
+            "timestamp": record.timestamp + LATENESS,
             "trade_date": day,
             "trade_time": clock,
             "trade_timestamp": record.timestamp,

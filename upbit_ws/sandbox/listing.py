@@ -10,7 +10,7 @@ from upbit_ws.sandbox.candles import CandleBook
 from upbit_ws.sandbox.catalogue import MarketSpec
 from upbit_ws.sandbox.guests import SharedBook
 from upbit_ws.sandbox.orderbook import Book, Level
-from upbit_ws.sandbox.records import BookRecord, TickerRecord, TradeRecord
+from upbit_ws.sandbox.records import LATENESS, BookRecord, TickerRecord, TradeRecord
 from upbit_ws.sandbox.tick_size import round_to_tick, supported_levels
 
 __all__ = ["Listing"]
@@ -177,7 +177,7 @@ class Listing:
             *self._year_low,
             self.state,
             self.warning,
-            now + 1 + self._traded_at % 7,  # the message is a little later than what it tells
+            now + LATENESS,
             self._rolling.value,
             self._rolling.volume,
         )

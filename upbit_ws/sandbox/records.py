@@ -8,9 +8,13 @@ since the epoch.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["BookRecord", "CandleRecord", "MarketEvent", "TickerRecord", "TradeRecord"]
+__all__ = ["LATENESS", "BookRecord", "CandleRecord", "MarketEvent", "TickerRecord", "TradeRecord"]
+
+#: Milliseconds from what happens to the message that tells of it: the two times of a message are never the same, and
+#: the messages of a stream are in the order of either.
+LATENESS: Final = 3
 
 
 class TradeRecord(NamedTuple):
