@@ -174,6 +174,18 @@ def test_an_older_trade_is_history_and_not_the_newest() -> None:
     assert payloads(slot) == ["new", "old"]
 
 
+@pytest.mark.parametrize(("behind", "is_believed"), [(1, False), (1_000, False), (1_001, True)])
+def test_many_fills_told_out_of_order_are_no_clock_set_back(behind: int, is_believed: bool) -> None:
+    slot = new_slot(TRADE, 30)
+    slot.take_identified(entry("newest"), clock(5_000), b"0")
+
+    for number in range(1, 21):
+        assert slot.take_identified(entry("fill"), clock(5_000 - behind), b"%d" % number)
+
+    assert newest(slot) == ("fill" if is_believed else "newest")
+    assert len(payloads(slot)) == 21
+
+
 def test_a_known_trade_on_a_new_connection_means_that_none_was_missed() -> None:
     slot = new_slot(TRADE, 10)
     slot.take_identified(entry("one", epoch=1), clock(1), b"1")

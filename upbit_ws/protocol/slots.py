@@ -8,7 +8,8 @@ and one spelling; where a payload is not as predicted the lane answers None and 
 Rules, per slot:
 
 1. The newest value never goes backwards: a payload whose server timestamp is older than the current one does not
-   replace it. A server whose clock was set back is believed after `_CLOCK_RESET_AFTER` such payloads in a row.
+   replace it. A server whose clock was set back is believed after `_CLOCK_RESET_AFTER` such payloads in a row (of
+   trades: by more than `_DISORDER`).
 2. A *log* type keeps every payload once: trades by `sequential_id`, candles by their start (the last one received
    counts).
 3. A payload of a new epoch renews the vouching of the slot even where it is too old to replace the value.
@@ -49,6 +50,9 @@ class Reopened(NamedTuple):
 
 
 _CLOCK_RESET_AFTER: Final = 8
+#: Trades that are this much older (ms of the server) than the newest one are out of order, however many come in a row:
+#: an order that is filled in one millisecond makes many at once, whose messages need not be written in order.
+_DISORDER: Final = 1_000
 #: Two payloads in a row that do not decode leave the one before them.
 SMALLEST_HISTORY: Final = 3
 _SMALLEST_ID_WINDOW: Final = 512
@@ -208,7 +212,7 @@ class TradeSlot(Slot):
             self.duplicates += 1
             self._renew(entry)
             return False
-        if timestamp >= self.timestamp or self._believes_older():
+        if timestamp >= self.timestamp or (_is_far_behind(timestamp, self.timestamp) and self._believes_older()):
             self.timestamp = timestamp
             self.current = entry
         self.revision += 1
@@ -354,6 +358,11 @@ def file_parsed(slot: Slot, payload: bytes, parsed: dict[str, Any], stamp: Stamp
     if data_type.retention is Retention.STATE:
         return slot.take(entry, timestamp)
     return slot.take_identified(entry, timestamp, _identity(data_type, parsed))
+
+
+def _is_far_behind(timestamp: bytes, newest: bytes) -> bool:
+    """By the server's clock; also where one of them is no time at all."""
+    return not (timestamp.isdigit() and newest.isdigit()) or int(newest) - int(timestamp) > _DISORDER
 
 
 def _digits(value: object) -> bytes:
