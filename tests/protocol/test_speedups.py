@@ -250,6 +250,17 @@ def test_the_newest_entry_outlives_its_place_in_the_history() -> None:
     assert [entry[1][0] for entry in slot.history] == [2.0] * 3
 
 
+def test_an_older_trade_that_had_to_be_parsed_is_not_the_newest_one() -> None:
+    lane, slot, head = lane_in(lanes, slots, DataType.TRADE)
+    payload = head + b'%d,"trade_price":1,"sequential_id":7,"stream_type":"REALTIME"}' % NOW
+    assert lane.file(payload, (1.0, 1))
+    older = {"trade_price": 1, "timestamp": NOW - 1, "sequential_id": 6}
+    assert slots.file_parsed(slot, b"older", older, (2.0, 1))
+
+    assert slot.current == (payload, (1.0, 1))
+    assert [entry[0] for entry in slot.history] == [payload, b"older"]
+
+
 def test_replacing_the_history_leaves_the_newest_entry() -> None:
     lane, slot, head = lane_in(lanes, slots, DataType.TICKER)
     payload = head + BODIES[DataType.TICKER, False] % {b"time": b"%d" % NOW}

@@ -822,9 +822,20 @@ core_set_current(SlotCore *self, PyObject *value, void *closure)
     return 0;
 }
 
+/* Makes the current entry an object: the history is about to be changed, and then it is not the last one any more. */
+static int
+core_settle(SlotCore *self)
+{
+    if (!self->is_newest) return 0;
+    PyObject *current = core_get_current(self, NULL);
+    Py_XDECREF(current);
+    return current == NULL ? -1 : 0;
+}
+
 static PyObject *
 core_get_history(SlotCore *self, void *closure)
 {
+    if (core_settle(self)) return NULL;
     if (self->history == NULL) PyErr_SetString(PyExc_AttributeError, "history");
     return Py_XNewRef(self->history);
 }
@@ -832,11 +843,7 @@ core_get_history(SlotCore *self, void *closure)
 static int
 core_set_history(SlotCore *self, PyObject *value, void *closure)
 {
-    if (self->is_newest) { /* it is read from the history that goes */
-        PyObject *current = core_get_current(self, NULL);
-        if (current == NULL) return -1;
-        Py_DECREF(current);
-    }
+    if (core_settle(self)) return -1;
     PyObject *before = self->history;
     self->history = Py_XNewRef(value);
     Py_XDECREF(before);
@@ -1260,10 +1267,6 @@ static int
 ask_slot(PyObject *name, SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject *identity,
          PyObject **entry)
 {
-    /* It may add to the history without changing the current entry. */
-    PyObject *current = core_get_current(slot, NULL);
-    if (current == NULL) return FAILED;
-    Py_DECREF(current);
     PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
     *entry = payload_of(arrival) == NULL ? NULL : new_entry(arrival->payload, arrival->stamp);
     int taken = -1;
