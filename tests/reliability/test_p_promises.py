@@ -23,6 +23,8 @@ from upbit_ws.testing import Conversation, server_frame
 Record = Callable[..., None]
 #: The clocks of `ConnectionConfig`, a twentieth of what users have.
 SCALE = 20.0
+#: What a busy machine may add, in seconds. With the usual clocks the bounds are held without it, by the slow variants.
+_SCHEDULING = 0.5
 _CLOCKS = ("ping_interval", "pong_timeout", "snapshot_timeout", "mute_floor")
 SHORT = {name: getattr(ConnectionConfig(), name) / SCALE for name in _CLOCKS}
 USUAL = {name: getattr(ConnectionConfig(), name) for name in _CLOCKS}
@@ -57,7 +59,7 @@ def test_P2_a_peer_that_is_silent(rig: Rig) -> None:
     opened = subject.await_event(Connected).at
     lost = subject.await_event(Disconnected)
     assert lost.reason.endswith("no pong")
-    assert (lost.at - opened) * SCALE <= 16.0
+    assert lost.at - opened <= 16.0 / SCALE + _SCHEDULING
     assert subject.events(Stale)[-1].reason == "no pong"
     subject.await_price(2.0)
 
@@ -67,7 +69,7 @@ def test_P4_half_a_frame_and_then_silence(rig: Rig) -> None:
     subject = rig.connect(rig.serve(mute_after(ticker(1), last=half), good(ticker(3))), connection=SHORT)
     opened = subject.await_event(Connected).at
     lost = subject.await_event(Disconnected)
-    assert (lost.at - opened) * SCALE <= 16.0
+    assert lost.at - opened <= 16.0 / SCALE + _SCHEDULING
     subject.await_price(3.0)
     assert subject.manager.pool.counters().undecodable == 0
 
@@ -182,7 +184,7 @@ def check_mute_feed(rig: Rig, clocks: dict[str, Any], quiet_for: float, pause: f
 
 def test_P5_a_mute_feed_and_a_quiet_market(rig: Rig) -> None:
     took = check_mute_feed(rig, SHORT, quiet_for=1.5, pause=0.01)
-    assert took * SCALE <= 30.0
+    assert took <= 30.0 / SCALE + _SCHEDULING
 
 
 @pytest.mark.slow
