@@ -99,6 +99,17 @@ def test_bandwidth_bounds_what_passes_in_a_second(proxy: FaultProxy, client: soc
     assert quickest(client, b"x" * 20_000) < 0.09
 
 
+def test_a_narrow_line_lets_a_little_through_all_the_time(proxy: FaultProxy, client: socket.socket) -> None:
+    exchange(client, b"warm")
+    proxy.bandwidth(20_000)
+    client.sendall(b"x" * 10_000)  # half a second each way
+    started = time.monotonic()
+    receive(client, 1)
+    first = time.monotonic() - started
+    receive(client, 9_999)
+    assert first < (time.monotonic() - started) / 2
+
+
 def test_bandwidth_is_shared_by_all_that_passes(proxy: FaultProxy, client: socket.socket) -> None:
     exchange(client, b"warm")
     proxy.bandwidth(100_000)

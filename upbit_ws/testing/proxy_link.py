@@ -16,6 +16,8 @@ __all__ = ["Faults", "Link"]
 _READ = 65536
 #: Bytes held in one direction before its source is left unread.
 _HELD = 1 << 20
+#: A narrow line lets through a little all the time: at most so many seconds' worth comes at once.
+_AT_ONCE = 0.02
 
 
 @frozen
@@ -75,6 +77,8 @@ class _Direction:
         delay = max(0.0, faults.latency + chance.uniform(-faults.jitter, faults.jitter))
         due = max(now + delay, self._last_due)
         size = faults.slice_size or len(data)
+        if faults.bytes_per_second:
+            size = min(size, max(1, int(faults.bytes_per_second * _AT_ONCE)))
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             if faults.bytes_per_second:
