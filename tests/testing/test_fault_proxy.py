@@ -168,14 +168,13 @@ def test_what_waits_for_bandwidth_passes_when_it_is_lifted(
 ) -> None:
     proxy.bandwidth(1_000)
     client.sendall(bytes(100_000))  # a hundred seconds, each way
-    client.settimeout(0.05)
-    with pytest.raises(TimeoutError):
-        receive(client, 100_000)
+    early = len(client.recv(65536))
 
     client.settimeout(5.0)
     lift(proxy)
 
-    assert len(receive(client, 100_000)) == 100_000
+    assert early < 1_000
+    assert len(receive(client, 100_000 - early)) == 100_000 - early
     assert exchange(client, b"behind it") == b"behind it"
 
 
