@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import gc
+import mmap
+import random
+import socket
+import sys
 import tracemalloc
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,6 +277,156 @@ def test_replacing_the_history_leaves_the_newest_entry() -> None:
     assert slot.current == (payload, (1.0, 1))
 
 
+@contextmanager
+def at_the_next_collection(action: Any) -> Iterator[None]:
+    """The collector runs at the next chance, and with it code of others, once."""
+
+    def act(phase: str, info: dict[str, int]) -> None:
+        gc.callbacks.remove(act)
+        gc.set_threshold(*thresholds)
+        action()
+
+    gc.collect()
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(act)
+    gc.set_threshold(1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if act in gc.callbacks:
+            gc.callbacks.remove(act)
+
+
+def test_what_comes_while_the_newest_entry_is_made_is_the_newest_afterwards() -> None:
+    lane, slot, head = lane_in(lanes, slots, DataType.TICKER)
+    first, second = (head + BODIES[DataType.TICKER, False] % {b"time": b"%d" % time} for time in (NOW, NOW + 1))
+    key = b"no lane has this head"
+    assert speedups.file([first, key], 0, speedups.StartTable(), {head: lane}, (1.0, 1), None, None) == 1
+    with at_the_next_collection(
+        lambda: speedups.file([second], 0, speedups.StartTable(), {head: lane}, (2.0, 1), None, None)
+    ):
+        assert slot.current[0] in (first, second)
+
+    assert slot.current == list(slot.history)[-1]
+
+
+def test_ids_that_came_beside_while_the_set_of_them_is_made_stay() -> None:
+    window = speedups.IdWindow(10)
+    with at_the_next_collection(lambda: window.admit_beside(b"1")):
+        window.admit_beside(b"2")
+    window.admit_beside(b"1")
+
+    assert b"1" in window
+    assert b"2" in window
+    assert len(window) == 2
+
+
+# -- memory of many histories --
+
+
+def mapped() -> int:
+    """Bytes of address space that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+
+
+@pytest.fixture(name="much_in_use")
+def _much_in_use() -> Iterator[Any]:
+    """So much memory in histories that blocks for others come from fields."""
+    ring = speedups.Ring((), 2_200)
+    for _ in range(2_200):
+        ring.append((b"x" * 8_000, (0.0, 0)))
+    yield ring
+    assert all(entry == (b"x" * 8_000, (0.0, 0)) for entry in ring)
+
+
+class Model:
+    """Histories and windows of ids of many sizes, each beside a plain one that must have the same in it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.rings: list[tuple[Any, deque[Any]]] = []
+        self.windows: list[tuple[Any, deque[int]]] = []
+        self.number = 0
+
+    def add(self) -> None:
+        maxlen = self.random.choice([8, 17, 64, 200, 400])
+        self.rings.append((speedups.Ring((), maxlen), deque((), maxlen)))
+        size = self.random.choice([512, 700, 2_048])
+        self.windows.append((speedups.IdWindow(size), deque((), size)))
+
+    def fill(self) -> None:
+        """Write into one of each, until the largest blocks of many are in use."""
+        ring, twin = self.random.choice(self.rings)
+        width = self.random.choice([60, 480, 1_000])
+        for _ in range(self.random.choice([1, 9, 100])):
+            self.number += 1
+            entry = (b"%d " % self.number * (width // 8), (float(self.number), self.number))
+            ring.append(entry)
+            twin.append(entry)
+        window, ids = self.random.choice(self.windows)
+        for _ in range(600):
+            self.number += 1
+            window.admit(b"%d" % self.number)
+            ids.append(self.number)
+
+    def resize(self) -> None:
+        index = self.random.randrange(len(self.rings))
+        ring, twin = self.rings[index]
+        maxlen = self.random.choice([3, 64, 300])
+        self.rings[index] = speedups.Ring(ring, maxlen), deque(twin, maxlen)
+
+    def forget(self) -> None:
+        self.rings.pop(self.random.randrange(len(self.rings)))
+        self.windows.pop(self.random.randrange(len(self.windows)))
+
+    def check(self) -> None:
+        for ring, twin in self.rings:
+            assert list(ring) == list(twin)
+        for window, ids in self.windows:
+            assert all(b"%d" % number in window for number in ids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there memory comes from fields")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_two_histories_share_memory(much_in_use: Any, seed: int) -> None:
+    model = Model(seed)
+    for _ in range(12):
+        model.add()
+    for turn in range(250):
+        model.random.choice([model.add, model.fill, model.fill, model.fill, model.fill, model.resize, model.forget])()
+        if len(model.rings) < 6:
+            model.add()
+        if turn % 50 == 0:
+            model.check()
+    model.check()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there memory comes from fields")
+def test_memory_of_histories_that_are_gone_goes_back_to_the_system(much_in_use: Any) -> None:
+    def fill(count: int) -> list[Any]:
+        made = [speedups.Ring((), 8) for _ in range(count)]
+        for ring in made:
+            for _ in range(8):
+                ring.append((b"y" * 500, (1.0, 1)))
+        return made
+
+    fill(10)
+    before = mapped()
+    rings = fill(6_000)
+    held = mapped() - before
+    block = 8 * 576
+    assert held >= 6_000 * block  # they are on fields
+    del rings[::2]  # every field has one that stays
+    assert mapped() - before >= held - 4_194_304
+    rings += fill(2_900)  # and the gaps are used again
+    assert mapped() - before <= held + 8_388_608
+    assert all(list(ring) == [(b"y" * 500, (1.0, 1))] * 8 for ring in rings[::50])
+    rings.clear()
+
+    assert mapped() - before < held // 8
+
+
 # -- lanes by their starts --
 
 starts = st.integers(0, 40).map(lambda number: b"%043d" % number)
@@ -438,7 +595,7 @@ class Market:
     def attend(self, slot: Any, entry: Any, result: Any) -> None:
         self.attended.append((slot.key, entry, result))
 
-    def file_all(self, messages: list[bytes], stamp: Any) -> list[int]:
+    def file_all(self, messages: Any, stamp: Any) -> list[int]:
         """Where filing stopped, each time."""
         stops = []
         position = 0
@@ -478,3 +635,40 @@ def test_whole_batches_are_filed_the_same(batches: list[list[bytes]], attended: 
         assert in_c.file_all(batch, stamp) == in_python.file_all(batch, stamp)
         assert in_c.attended == in_python.attended
         assert [state_of(slot) for slot in in_c.slots] == [state_of(slot) for slot in in_python.slots]
+
+
+def long_enough(payload: bytes) -> bytes:
+    """The same payload with room in the middle, so that its frame is a common one."""
+    for short, room in ((b"1.5,", b"1.5%s," % (b"0" * 120)), (b"[],", b"[%s]," % (b" " * 120)), (b":1,", b":1%s," % (b"0" * 120))):
+        if short in payload:
+            return payload.replace(short, room, 1)
+    return payload + b" " * 126
+
+
+@pytest.mark.skipif(not hasattr(speedups, "Inlet"), reason="needs a system with poll")
+@given(batches, st.sets(st.integers(0, len(SYMBOLS) * len(KINDS) - 1)), st.integers(0, 2), st.integers(100, 9_000))
+def test_batches_are_filed_the_same_from_where_they_were_read(
+    batches: list[list[bytes]], attended: set[int], step: int, size: int
+) -> None:
+    from_list, from_inlet = Market(lanes, slots, speedups.file), Market(lanes, slots, speedups.file)
+    for market in (from_list, from_inlet):
+        for number in attended:
+            market.slots[number].is_attended = True
+    here, there = socket.socketpair()
+    with here, there:
+        inlet = speedups.Inlet(here.fileno(), -1, size, 0.0)
+        inlet.is_splitting = True
+        for number, batch in enumerate(batches):
+            stamp = (float(number), 1 + number * step)
+            messages = [long_enough(message) for message in batch]
+            there.sendall(b"".join(b"\x82\x7e" + len(message).to_bytes(2, "big") + message for message in messages))
+            read: list[bytes] = []
+            while len(read) < len(messages):
+                found = inlet.read(1.0, False)
+                assert found is inlet
+                come = list(inlet)
+                assert from_list.file_all(come, stamp) == from_inlet.file_all(inlet, stamp)
+                read += come
+            assert read == messages
+            assert from_list.attended == from_inlet.attended
+            assert [state_of(slot) for slot in from_list.slots] == [state_of(slot) for slot in from_inlet.slots]

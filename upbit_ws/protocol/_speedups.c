@@ -267,7 +267,7 @@ lines_for(size_t length)
     return (sizeof(PlaceHead) + length + LINE - 1) / LINE * LINE;
 }
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if (defined(__x86_64__) || defined(_M_X64)) && SIZEOF_VOID_P == 8
 #include <emmintrin.h>
 
 /* Head and payload into an aligned place, whole lines and without fetching first what is overwritten.
@@ -629,7 +629,12 @@ window_push(IdWindow *self, int64_t id)
 static int
 window_put_beside(IdWindow *self, PyObject *identity)
 {
-    if (self->beside == NULL && (self->beside = PySet_New(NULL)) == NULL) return -1;
+    if (self->beside == NULL) {
+        PyObject *made = PySet_New(NULL);
+        if (made == NULL) return -1;
+        if (self->beside == NULL) self->beside = made;
+        else Py_DECREF(made); /* the collector ran code of others, which needed it too */
+    }
     return PySet_Add(self->beside, identity);
 }
 
@@ -797,13 +802,13 @@ core_get_current(SlotCore *self, void *closure)
 {
     if (self->current == NULL && self->is_newest) {
         Ring *ring = (Ring *)self->history; /* which the setter makes sure of */
+        Py_ssize_t revision = self->revision;
         PyObject *entry = ring_entry(ring, ring->size - 1);
         if (entry == NULL) return NULL;
-        if (self->is_newest) { /* nothing else came while it was made */
-            self->current = entry;
-            self->is_newest = 0;
-        }
-        else Py_DECREF(entry);
+        /* Making objects may run code of others, and another entry may have come meanwhile. This one was current. */
+        if (!self->is_newest || self->revision != revision) return entry;
+        self->current = entry;
+        self->is_newest = 0;
     }
     if (self->current == NULL) {
         PyErr_SetString(PyExc_AttributeError, "current");
@@ -826,10 +831,12 @@ core_set_current(SlotCore *self, PyObject *value, void *closure)
 static int
 core_settle(SlotCore *self)
 {
-    if (!self->is_newest) return 0;
-    PyObject *current = core_get_current(self, NULL);
-    Py_XDECREF(current);
-    return current == NULL ? -1 : 0;
+    while (self->is_newest) { /* another one may come while this one is made */
+        PyObject *current = core_get_current(self, NULL);
+        if (current == NULL) return -1;
+        Py_DECREF(current);
+    }
+    return 0;
 }
 
 static PyObject *
@@ -1108,7 +1115,7 @@ inlet_init(Inlet *self, PyObject *args, PyObject *keywords)
     Py_ssize_t size;
     double pause;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "iind", names, &fd, &wake_fd, &size, &pause)) return -1;
-    if (fd < 0 || size < 1 || size > INT32_MAX || self->buffer != NULL) {
+    if (fd < 0 || size < 1 || size > INT32_MAX - LARGEST_COMMON || self->buffer != NULL) {
         PyErr_SetString(PyExc_ValueError, "the descriptor and the size must be within bounds, and are given once");
         return -1;
     }
@@ -1726,6 +1733,7 @@ static int
 attend_to(SlotCore *slot, PyObject *entry, const Attention *attention)
 {
     if (!slot->is_attended) return TAKEN;
+    STREAM_END(); /* what is called may let another thread go on */
     PyObject *made = entry != NULL ? Py_NewRef(entry) : core_get_current(slot, NULL);
     PyObject *done = made == NULL ? NULL
                                   : PyObject_CallFunctionObjArgs(attention->attend, slot, made, attention->result, NULL);
@@ -1895,7 +1903,10 @@ file_batch(PyObject *batch, Py_ssize_t position, const Arrival *stamp, const Sta
     int result = TAKEN, is_over = 0;
     while (result >= REFUSED && !is_over && position < batch_size(batch)) {
         int is_changed = 0;
-        if (find_lanes(&few, batch, position, stamp, by_start, by_head)) return -1;
+        if (find_lanes(&few, batch, position, stamp, by_start, by_head)) {
+            result = FAILED;
+            break;
+        }
         is_over = few.count == 0;
         if (few.count > 1) fetch_ahead(few.lanes, few.count);
         for (int i = 0; i < few.count && result >= REFUSED && !is_changed; i++) {
