@@ -351,9 +351,9 @@ class Model:
 
     def add(self) -> None:
         maxlen = self.random.choice([8, 17, 64, 200, 400])
-        self.rings.append((speedups.Ring((), maxlen), deque((), maxlen)))
+        self.rings.append((speedups.Ring((), maxlen), deque(maxlen=maxlen)))
         size = self.random.choice([512, 700, 2_048])
-        self.windows.append((speedups.IdWindow(size), deque((), size)))
+        self.windows.append((speedups.IdWindow(size), deque(maxlen=size)))
 
     def fill(self) -> None:
         """Write into one of each, until the largest blocks of many are in use."""
