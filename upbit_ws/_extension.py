@@ -1,7 +1,7 @@
 """The inner loops in C, where they were built.
 
-Everything works without them, only slower (`protocol/_speedups.c` says what they do). With ``UPBIT_WS_NO_EXTENSIONS=1``
-in the environment they are left aside, to find out whether they are at fault.
+Everything works without them, only slower (`protocol/speedups/module.c` says what they do). With
+``UPBIT_WS_NO_EXTENSIONS=1`` in the environment they are left aside, to find out whether they are at fault.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `FrameReader` takes the bytes of one read, however they were cut, and gives back the complete data messages. The common
 frame of the exchange (final, unfragmented, 126 to 65,535 bytes, RFC 6455 section 5.2) is split by a short loop;
 everything else goes through `_read_frame`, which knows the whole of RFC 6455 and, when agreed, RFC 7692. Both give the
-same result for the same bytes. The short loop is `_split_common`, or the same in C (`_speedups.c`).
+same result for the same bytes. The short loop is `_split_common`, or the same in C (`speedups/frames.h`).
 
 Rules:
 

@@ -5,8 +5,8 @@ candle's start at the places that the field tables predict, and answers None whe
 pool then parses it.
 
 `file_batch` and the lanes are the inner loop of the SDK: they run once per message. They exist twice, here and in C
-(`_speedups.c`); where the extension was built it takes the place of `file_batch` and of the lanes of tickers, order
-books and trades.
+(`speedups/lanes.h` and `batches.h`); where the extension was built it takes the place of `file_batch` and of the lanes
+of tickers, order books and trades.
 """
 
 from __future__ import annotations

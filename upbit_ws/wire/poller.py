@@ -15,7 +15,7 @@ from upbit_ws.wire.wakeup import Wakeup
 
 __all__ = ["Inlet", "Poller", "SelectPoller", "make_poller"]
 
-#: Waits, reads and splits in one call, see `_speedups.c`; None where there is no extension, and on Windows.
+#: Waits, reads and splits in one call, see `protocol/speedups/inlet.h`; None without the extension, and on Windows.
 Inlet: Final[Any] = getattr(speedups, "Inlet", None)
 
 #: Milliseconds that `poll` can count; whoever waits for longer, or for ever, looks again after 24 days.

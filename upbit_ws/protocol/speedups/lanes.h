@@ -1,0 +1,307 @@
+/* `Lane`: files payloads of one slot in one spelling. Part of module.c. */
+
+#define TIMESTAMP_DIGITS 13
+
+static PyObject *str_take, *str_take_identified;
+
+enum { TICKER, ORDERBOOK, TRADE };
+/* What became of a payload. */
+enum { FAILED = -2, NOT_AS_PREDICTED = -1, REFUSED = 0, TAKEN = 1 };
+
+typedef struct {
+    PyObject_HEAD
+    SlotCore *slot;
+    PyObject *marker;  /* bytes, what stands before the timestamp (ticker) or the id (trade) */
+    PyObject *tails;   /* tuple of bytes, one of which ends the payload (orderbook) */
+    Py_ssize_t position;
+    Py_ssize_t rare;   /* where in the marker the byte stands that is looked for first */
+    int kind;
+} Lane;
+
+/* One payload and when it came. `payload` is NULL while nobody needs the object. */
+typedef struct {
+    const char *data;
+    Py_ssize_t size;
+    PyObject *payload, *stamp;
+    double received_at;
+    Py_ssize_t epoch;
+} Arrival;
+
+static const char *
+find_last(const char *start, const char *end, const char *what, Py_ssize_t length)
+{
+    if (end - start < length) return NULL;
+    for (const char *at = end - length; at >= start; at--)
+        if (*at == *what && memcmp(at, what, length) == 0) return at;
+    return NULL;
+}
+
+static const char *
+find_first(const char *start, const char *end, const char *what, Py_ssize_t length, Py_ssize_t rare)
+{
+    if (end - start < length) return NULL;
+    const char *at = start + rare, *stop = end - length + rare + 1;
+    while (at < stop && (at = memchr(at, what[rare], stop - at)) != NULL) {
+        if (memcmp(at - rare, what, length) == 0) return at - rare;
+        at++;
+    }
+    return NULL;
+}
+
+/* Whether the digits at `at` sort before those of the slot, as bytes do. */
+static int
+is_before(const char *at, Py_ssize_t length, const SlotCore *slot)
+{
+    int order = memcmp(at, slot->timestamp, length < slot->digits ? length : slot->digits);
+    return order < 0 || (order == 0 && length < slot->digits);
+}
+
+/* Python code owns these fields as well: never trust that they are there and what they should be. */
+static int
+check_slot(const SlotCore *slot)
+{
+    if (slot && (slot->current || slot->is_newest) && slot->history && Py_IS_TYPE(slot->history, &RingType)
+        && ((Ring *)slot->history)->maxlen && slot->ids
+        && (slot->ids == Py_None || (Py_IS_TYPE(slot->ids, &IdWindowType) && ((IdWindow *)slot->ids)->size)))
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "a slot's fields are not what they should be");
+    return -1;
+}
+
+/* The usual case: what arrived becomes the newest entry. What is let go of may run code, so that comes last. */
+static int
+advance(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits)
+{
+    if (ring_put((Ring *)slot->history, arrival->data, arrival->size, arrival->payload, arrival->received_at,
+                 arrival->epoch))
+        return FAILED;
+    memcpy(slot->timestamp, at, digits);
+    slot->digits = (unsigned char)digits;
+    slot->revision++;
+    slot->is_newest = 1;
+    PyObject *before = slot->current;
+    if (before != NULL) {
+        slot->current = NULL;
+        Py_DECREF(before);
+    }
+    return TAKEN;
+}
+
+/* The payload as an object, borrowed. */
+static PyObject *
+payload_of(Arrival *arrival)
+{
+    if (arrival->payload == NULL) arrival->payload = PyBytes_FromStringAndSize(arrival->data, arrival->size);
+    return arrival->payload;
+}
+
+/* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
+static int
+ask_slot(PyObject *name, SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject *identity,
+         PyObject **entry)
+{
+    PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
+    *entry = payload_of(arrival) == NULL ? NULL : new_entry(arrival->payload, arrival->stamp);
+    int taken = -1;
+    if (timestamp != NULL && *entry != NULL) {
+        PyObject *args[4] = {(PyObject *)slot, *entry, timestamp, identity};
+        size_t count = identity == NULL ? 3 : 4;
+        PyObject *answer = PyObject_VectorcallMethod(name, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        taken = answer == NULL ? -1 : PyObject_IsTrue(answer);
+        Py_XDECREF(answer);
+    }
+    Py_XDECREF(timestamp);
+    if (taken <= 0) Py_CLEAR(*entry);
+    return taken < 0 ? FAILED : taken ? TAKEN : REFUSED;
+}
+
+static int
+take_state(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject **entry)
+{
+    if (is_before(at, digits, slot)) return ask_slot(str_take, slot, arrival, at, digits, NULL, entry);
+    return advance(slot, arrival, at, digits);
+}
+
+static int
+take_trade(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, const char *id,
+           Py_ssize_t id_length, PyObject **entry)
+{
+    if (arrival->epoch == slot->epoch && slot->ids != Py_None && !is_before(at, digits, slot)) {
+        IdWindow *ids = (IdWindow *)slot->ids;
+        int64_t number = parse_id(id, id_length);
+        if (number > ids->largest) {
+            if (window_push(ids, number)) return FAILED;
+            ids->largest = number;
+            return advance(slot, arrival, at, digits);
+        }
+    }
+    PyObject *identity = PyBytes_FromStringAndSize(id, id_length);
+    if (identity == NULL) return FAILED;
+    int result = ask_slot(str_take_identified, slot, arrival, at, digits, identity, entry);
+    Py_DECREF(identity);
+    return result;
+}
+
+/* Files one payload. Where Python code took it, `*entry` is the object that it was given. */
+static int
+lane_take(const Lane *lane, Arrival *arrival, PyObject **entry)
+{
+    const char *data = arrival->data, *end = data + arrival->size, *at, *id = NULL;
+    Py_ssize_t position = lane->position < arrival->size ? lane->position : arrival->size;
+    Py_ssize_t id_length = 0;
+    SlotCore *slot = lane->slot;
+    if (check_slot(slot)) return FAILED;
+    if (lane->kind == ORDERBOOK) {
+        int is_ours = 0;
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lane->tails) && !is_ours; i++) {
+            PyObject *tail = PyTuple_GET_ITEM(lane->tails, i);
+            Py_ssize_t length = PyBytes_GET_SIZE(tail);
+            is_ours = length <= arrival->size && memcmp(end - length, PyBytes_AS_STRING(tail), length) == 0;
+        }
+        if (!is_ours) return NOT_AS_PREDICTED;
+        at = data + position;
+    }
+    else {
+        const char *marker = PyBytes_AS_STRING(lane->marker);
+        Py_ssize_t length = PyBytes_GET_SIZE(lane->marker);
+        if (lane->kind == TICKER) {
+            const char *found = find_last(data + position, end, marker, length);
+            if (found == NULL) return NOT_AS_PREDICTED;
+            at = found + length;
+        }
+        else {
+            const char *found = find_first(data + position, end, marker, length, lane->rare);
+            if (found == NULL) return NOT_AS_PREDICTED;
+            const char *stop = memchr(found + length, ',', end - found - length);
+            if (stop == NULL) return NOT_AS_PREDICTED;
+            id = found + length;
+            id_length = stop - id;
+            at = data + position;
+        }
+    }
+    Py_ssize_t digits = end - at < TIMESTAMP_DIGITS ? end - at : TIMESTAMP_DIGITS;
+    return id == NULL ? take_state(slot, arrival, at, digits, entry)
+                      : take_trade(slot, arrival, at, digits, id, id_length, entry);
+}
+
+/* What arrived with a stamp; -1 with an exception where that is none. */
+static int
+arrive(Arrival *arrival, PyObject *stamp)
+{
+    arrival->stamp = stamp;
+    return read_stamp(stamp, &arrival->received_at, &arrival->epoch);
+}
+
+static PyObject *
+lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Arrival arrival;
+    if (nargs != 2 || !PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "file(bytes, stamp)");
+        return NULL;
+    }
+    if (arrive(&arrival, args[1])) return NULL;
+    arrival.payload = args[0];
+    arrival.data = PyBytes_AS_STRING(args[0]);
+    arrival.size = PyBytes_GET_SIZE(args[0]);
+    PyObject *entry = NULL;
+    int result = lane_take(self, &arrival, &entry);
+    STREAM_END();
+    switch (result) {
+    case TAKEN: return entry != NULL ? entry : core_get_current(self->slot, NULL);
+    case REFUSED: Py_RETURN_FALSE;
+    case NOT_AS_PREDICTED: Py_RETURN_NONE;
+    default: return NULL;
+    }
+}
+
+static int
+lane_init(Lane *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"kind", "slot", "position", "marker", "tails", NULL};
+    const char *kind;
+    PyObject *slot, *marker, *tails;
+    Py_ssize_t position;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "sO!nO!O!", names, &kind, &SlotCoreType, &slot, &position,
+                                     &PyBytes_Type, &marker, &PyTuple_Type, &tails))
+        return -1;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tails); i++) {
+        if (!PyBytes_Check(PyTuple_GET_ITEM(tails, i))) {
+            PyErr_SetString(PyExc_TypeError, "tails must be bytes");
+            return -1;
+        }
+    }
+    if (position < 0 || (PyBytes_GET_SIZE(marker) == 0 && strcmp(kind, "orderbook") != 0)) {
+        PyErr_SetString(PyExc_ValueError, "position must not be negative and marker not empty");
+        return -1;
+    }
+    if (self->slot != NULL) { /* what files by this lane counts on its slot to stay */
+        PyErr_SetString(PyExc_ValueError, "a lane is set once");
+        return -1;
+    }
+    if (strcmp(kind, "ticker") == 0) self->kind = TICKER;
+    else if (strcmp(kind, "orderbook") == 0) self->kind = ORDERBOOK;
+    else if (strcmp(kind, "trade") == 0) self->kind = TRADE;
+    else {
+        PyErr_SetString(PyExc_ValueError, "kind must be ticker, orderbook or trade");
+        return -1;
+    }
+    self->position = position;
+    /* In `"sequential_id":` the q stands nowhere else in a trade; of other markers any letter does. */
+    const char *q = memchr(PyBytes_AS_STRING(marker), 'q', PyBytes_GET_SIZE(marker));
+    self->rare = q == NULL ? 0 : q - PyBytes_AS_STRING(marker);
+    self->slot = (SlotCore *)Py_NewRef(slot);
+    self->marker = Py_NewRef(marker);
+    self->tails = Py_NewRef(tails);
+    return 0;
+}
+
+static int
+lane_traverse(Lane *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->slot);
+    return 0;
+}
+
+static int
+lane_clear(Lane *self)
+{
+    Py_CLEAR(self->slot);
+    return 0;
+}
+
+static void
+lane_dealloc(Lane *self)
+{
+    PyObject_GC_UnTrack(self);
+    lane_clear(self);
+    Py_XDECREF(self->marker);
+    Py_XDECREF(self->tails);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef lane_methods[] = {
+    {"file", (PyCFunction)(void (*)(void))lane_file, METH_FASTCALL,
+     PyDoc_STR("file(payload, stamp) -> entry, False (refused) or None (not as predicted)")},
+    {NULL}
+};
+
+static PyMemberDef lane_members[] = {
+    {"slot", T_OBJECT_EX, offsetof(Lane, slot), READONLY, NULL},
+    {NULL}
+};
+
+static PyTypeObject LaneType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_upbit_ws_speedups.Lane",
+    .tp_doc = PyDoc_STR("Lane(kind, slot, position, marker, tails): files payloads of one slot in one spelling."),
+    .tp_basicsize = sizeof(Lane),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)lane_init,
+    .tp_dealloc = (destructor)lane_dealloc,
+    .tp_traverse = (traverseproc)lane_traverse,
+    .tp_clear = (inquiry)lane_clear,
+    .tp_methods = lane_methods,
+    .tp_members = lane_members,
+};

@@ -1,0 +1,76 @@
+/* The inner loops of the SDK: frames out of a read, and payloads into their slots.
+ *
+ * Everything here also exists in Python, in frames.py, slots.py and lanes.py, which say what it does and why; the tests
+ * hold both to the same results. These files have the common cases only. Whatever is not common (another opcode, a payload
+ * that is not as predicted, an id that does not grow, a new epoch) is handed back to the Python code.
+ *
+ * All of it runs with the interpreter's lock held and touches no file, socket or clock, except `Inlet`, which is
+ * wire/transport.py's.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+#ifndef MS_WINDOWS
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#endif
+
+/* Raised with every change of what Python expects of this module; `_extension.py` has the same number. */
+#define SPEEDUPS_VERSION 4
+
+/* Compiled as one, so that the inner loops can be put into each other. Each file needs those above it. */
+#include "frames.h"
+#include "memory.h"
+#include "rings.h"
+#include "ids.h"
+#include "slots.h"
+#include "inlet.h"
+#include "lanes.h"
+#include "starts.h"
+#include "batches.h"
+
+static PyMethodDef methods[] = {
+    {"split", (PyCFunction)(void (*)(void))speedups_split, METH_FASTCALL, split_doc},
+    {"file", (PyCFunction)(void (*)(void))speedups_file, METH_FASTCALL, file_doc},
+    {NULL}
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_upbit_ws_speedups", PyDoc_STR("The inner loops of upbit_ws; see its protocol folder."),
+    -1, methods,
+};
+
+PyMODINIT_FUNC
+PyInit__upbit_ws_speedups(void)
+{
+    str_take = PyUnicode_InternFromString("take");
+    str_take_identified = PyUnicode_InternFromString("take_identified");
+    str_file = PyUnicode_InternFromString("file");
+    if (!str_take || !str_take_identified || !str_file) return NULL;
+    if (PyType_Ready(&RingType) < 0 || PyType_Ready(&IdWindowType) < 0 || PyType_Ready(&SlotCoreType) < 0
+        || PyType_Ready(&LaneType) < 0 || PyType_Ready(&StartTableType) < 0)
+        return NULL;
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL) return NULL;
+#ifndef MS_WINDOWS
+    if (PyType_Ready(&InletType) < 0 || PyModule_AddObjectRef(module, "Inlet", (PyObject *)&InletType) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+#endif
+    if (PyModule_AddIntConstant(module, "VERSION", SPEEDUPS_VERSION) < 0
+        || PyModule_AddObjectRef(module, "Ring", (PyObject *)&RingType) < 0
+        || PyModule_AddObjectRef(module, "IdWindow", (PyObject *)&IdWindowType) < 0
+        || PyModule_AddObjectRef(module, "SlotCore", (PyObject *)&SlotCoreType) < 0
+        || PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0
+        || PyModule_AddObjectRef(module, "StartTable", (PyObject *)&StartTableType) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}
