@@ -211,6 +211,8 @@ def test_a_ring_is_a_bounded_deque(first: list[Any], maxlen: int, then: list[Any
         twin.append(entry)
         assert len(ring) == len(twin)
         assert list(ring) == list(twin)
+        assert ring.newest(3) == list(twin)[-3:]
+    assert [ring.newest(count) for count in (-1, 0, 1, 10**6)] == [[], [], list(twin)[-1:], list(twin)]
     assert list(speedups.Ring(ring, 4)) == list(deque(twin, 4))
 
 

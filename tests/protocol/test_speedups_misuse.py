@@ -91,6 +91,7 @@ WRONG: list[tuple[Callable[..., object], tuple[Any, ...]]] = [] if speedups is N
         ([None], 0, NO_STARTS, {}, STAMP, None, None), (["text"], 0, NO_STARTS, {}, STAMP, None, None), ([bytearray(50)], 0, NO_STARTS, {}, STAMP, None, None),
         ([b"x" * 50], 0, NO_STARTS, {b"x": NEW_LANE}, STAMP, None, None),
     )],
+    *[(speedups.Ring((), 3).newest, arguments) for arguments in ((), ("1",), (None,), (1.5,), (1, 1))],
     *[(speedups.Ring((), 3).append, arguments) for arguments in (
         (), (None,), (b"x",), ((b"x",),), ((b"x", None),), ((b"x", (1.0,)),), ((b"x", (1.0, "1")),), (("x", STAMP),), ([b"x", STAMP],),
         ((b"x", STAMP), 1), ((bytearray(), STAMP),), ((OddBytes(b"x"), STAMP),), ((b"x", ("1", 1)),),
@@ -459,7 +460,7 @@ def rounds_of_everything() -> list[Callable[[], object]]:
         lambda: speedups.split(stream * 3, 0, []),
         lambda: [window.admit(b"%d" % next(counter)), window.admit(b"x%d" % next(counter)), window.admit(b"5")],
         lambda: [window.admit_beside(b"%d" % next(counter)), window.admit(b"%d" % next(counter)), window.resize(next(counter) % 9 + 1), b"7" in window],
-        lambda: [ring.append((b"x" * (next(counter) % 9_999), STAMP)), list(ring)],
+        lambda: [ring.append((b"x" * (next(counter) % 9_999), STAMP)), list(ring), ring.newest(2)],
         lambda: speedups.Ring([(b"x" * number * 1_700, (1.0, number)) for number in range(9)], 5),
         lambda: [starts.pop(b"%043d" % (next(counter) % 90), None), starts.get(b"%043d" % 5)],
         lambda: starts.__setitem__(b"%043d" % (next(counter) % 90), lane),

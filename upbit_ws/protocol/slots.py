@@ -177,10 +177,16 @@ class Slot(SlotCore):
         """The history, oldest first."""
         return list(self.history)
 
+    def newest(self, count: int) -> list[Entry]:
+        """The last `count` of the history, oldest first. A flat history makes objects of no others."""
+        history: Any = self.history
+        if isinstance(history, deque):
+            return list(history)[max(len(history) - max(count, 0), 0) :]
+        return list(history.newest(count))
+
     def arrived_since(self, since: int) -> list[Entry]:
         """What was taken since the revision was `since`, in the order in which it was, as far as it is kept."""
-        entries = list(self.history)
-        return entries[max(len(entries) - (self.revision - since), 0) :]
+        return self.newest(self.revision - since)
 
     def stand_ins(self) -> list[Entry]:
         """What may stand in for a newest payload that does not decode, the best first."""
@@ -256,7 +262,7 @@ class TradeSlot(Slot):
         return [*self._refills.entries(), *self.history]
 
     def arrived_since(self, since: int) -> list[Entry]:
-        return self._refills.arrived_since(since, self.revision, list(self.history))
+        return self._refills.arrived_since(since, self.revision, self.newest(self.revision - since))
 
     def knows(self, identity: bytes) -> bool:
         """Whether a trade with this id was taken (as far back as the history and never fewer than 512)."""
@@ -330,6 +336,10 @@ class CandleSlot(Slot):
 
     def entries(self) -> list[Entry]:
         return [entry for _, (entry, _) in sorted(self._by_start.items())]
+
+    def newest(self, count: int) -> list[Entry]:
+        entries = self.entries()
+        return entries[max(len(entries) - max(count, 0), 0) :]
 
     def stand_ins(self) -> list[Entry]:
         return [*reversed(self._replaced), *reversed(self.entries())]

@@ -126,9 +126,9 @@ class PoolReading:
 
     def history(self, slot: Slot, limit: int | None) -> list[Event]:
         """The decodable events of a slot's history, oldest first; the newest `limit` of them."""
-        with self._lock:
-            entries = slot.entries()
         wanted = slot.history_limit if limit is None else min(limit, slot.history_limit)
+        with self._lock:
+            entries = slot.entries() if slot.is_disordered else slot.newest(wanted)
         if slot.is_disordered:
             events = self._decode_all(entries)
             events.sort(key=_order_of_events)

@@ -199,13 +199,13 @@ ring_length(Ring *self)
     return self->size;
 }
 
-/* Over the entries that are there now. Making objects may run code of others, which may add some meanwhile. */
+/* The last `count` entries as a list, oldest first. Making objects may run code of others, which may add some meanwhile. */
 static PyObject *
-ring_iter(Ring *self)
+ring_last(Ring *self, uint32_t count)
 {
     PyObject *entries = PyList_New(0);
     if (entries == NULL) return NULL;
-    for (uint32_t i = 0; i < self->size; i++) {
+    for (uint32_t i = self->size - (count < self->size ? count : self->size); i < self->size; i++) {
         PyObject *entry = ring_entry(self, i);
         int failed = entry == NULL || PyList_Append(entries, entry);
         Py_XDECREF(entry);
@@ -214,9 +214,24 @@ ring_iter(Ring *self)
             return NULL;
         }
     }
-    PyObject *iterator = PyObject_GetIter(entries);
-    Py_DECREF(entries);
+    return entries;
+}
+
+static PyObject *
+ring_iter(Ring *self)
+{
+    PyObject *entries = ring_last(self, self->size);
+    PyObject *iterator = entries == NULL ? NULL : PyObject_GetIter(entries);
+    Py_XDECREF(entries);
     return iterator;
+}
+
+static PyObject *
+ring_newest(Ring *self, PyObject *argument)
+{
+    Py_ssize_t count = PyLong_AsSsize_t(argument);
+    if (count == -1 && PyErr_Occurred()) return NULL;
+    return ring_last(self, count < 0 ? 0 : count > (Py_ssize_t)self->size ? self->size : (uint32_t)count);
 }
 
 static int
@@ -287,6 +302,7 @@ ring_dealloc(Ring *self)
 }
 
 static PyMethodDef ring_methods[] = {
+    {"newest", (PyCFunction)ring_newest, METH_O, PyDoc_STR("The last so many entries as a list, oldest first.")},
     {"append", (PyCFunction)ring_append, METH_O, PyDoc_STR("Add an entry; the oldest one goes where it is full.")},
     {NULL}
 };
