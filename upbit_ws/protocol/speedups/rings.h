@@ -258,7 +258,7 @@ ring_append(Ring *self, PyObject *entry)
         PyErr_SetString(PyExc_ValueError, "this Ring has no maxlen yet");
         return NULL;
     }
-    if (!PyTuple_Check(entry) || PyTuple_GET_SIZE(entry) != 2 || !PyBytes_Check(PyTuple_GET_ITEM(entry, 0))) {
+    if (!PyTuple_Check(entry) || PyTuple_GET_SIZE(entry) != 2 || !PyBytes_CheckExact(PyTuple_GET_ITEM(entry, 0))) {
         PyErr_SetString(PyExc_TypeError, "an entry is a tuple of bytes and a stamp");
         return NULL;
     }
