@@ -200,6 +200,21 @@ def test_histories_are_bounded_and_oldest_first(exchange: Sandbox, make_client: 
 # -- waiting ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_history_has_its_length_before_anything_can_come(
+    manager: GlobalWebSocketManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int | None] = []
+
+    def wake(endpoints: object) -> None:  # noqa: ARG001
+        slot = manager.pool.slot(StreamKey(DataType.TRADE, "KRW-BTC"))
+        lengths.append(slot.history_limit if slot is not None else None)
+
+    monkeypatch.setattr(manager._connections, "wake", wake)
+    SimpleWebSocketClient("one", manager=manager).register_interest(["trade"], ["KRW-BTC"], history=77)
+
+    assert lengths == [77]
+
+
 def test_wait_for_update_returns_the_next_event(exchange: Sandbox, make_client: MakeClient) -> None:
     client = make_client("waiting", [TICKER], ["KRW-BTC", "KRW-ETH"])
     client.get_multiple_prices()

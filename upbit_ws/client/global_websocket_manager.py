@@ -169,8 +169,12 @@ class GlobalWebSocketManager(ManagerLifeCycle):
         self._drop(token)
         self.pool.wake_all()
 
-    def set_wants(self, token: int, wants: Iterable[Want], patterns: Collection[str]) -> None:
-        """A component wants exactly these streams from now on, and follows these patterns."""
+    def set_wants(
+        self, token: int, wants: Iterable[Want], patterns: Collection[str], histories: Mapping[StreamKey, int]
+    ) -> None:
+        """A component wants exactly these streams from now on, with histories of at least these lengths, and follows
+        these patterns.
+        """
         self.check_usable()
         with self._lock:
             owner = self._owners.get(token)
@@ -181,8 +185,11 @@ class GlobalWebSocketManager(ManagerLifeCycle):
         wishes = tuple(wants)
         # First the threads, which the system may refuse: nothing is registered then.
         self._connections.start({want.key.data_type.endpoint for want in wishes})
-        endpoints = self.subscriptions.set_wants(owner, wishes)
-        self._admit_and_wake(endpoints)
+        endpoints = list(self.subscriptions.set_wants(owner, wishes))
+        self._admit(endpoints)
+        # Before the first payload comes: a history that is lengthened later has lost what did not fit.
+        self.pool.keep_history(histories)
+        self._wake(endpoints)
         if patterns:
             self._follow_markets()
 
@@ -198,12 +205,16 @@ class GlobalWebSocketManager(ManagerLifeCycle):
         self._account.check(self._connections, owner, wants)
 
     def _admit_and_wake(self, endpoints: Iterable[Endpoint]) -> None:
-        for endpoint in (changed := list(endpoints)):
+        changed = list(endpoints)
+        self._admit(changed)
+        self._wake(changed)
+
+    def _admit(self, endpoints: Iterable[Endpoint]) -> None:
+        for endpoint in endpoints:
             version = self.subscriptions.version(endpoint)
             asked = self.subscriptions.asked(endpoint)
             if asked is not None:
                 self.pool.admit(endpoint, asked.keys, version)
-        self._wake(changed)
 
     def _wake(self, endpoints: Iterable[Endpoint]) -> None:
         changed = tuple(endpoints)

@@ -158,13 +158,13 @@ class SimpleWebSocketClient(AccountPulls):
             changed = self._selection.interests = edit(before)
         while True:
             try:
-                self._manager.set_wants(self._owner, changed.wants(expand), changed.patterns())
+                histories = changed.histories(expand, self._manager.config.data_pool)
+                self._manager.set_wants(self._owner, changed.wants(expand), changed.patterns(), histories)
             except RuntimeError:  # the system has no more threads: what nobody serves is not registered
                 with self._lock:
                     if self._selection.interests is changed:
                         self._selection.interests = before
                 raise
-            self._manager.pool.keep_history(changed.histories(expand, self._manager.config.data_pool))
             if self._selection.interests is changed:
                 return
             changed = self._selection.interests
