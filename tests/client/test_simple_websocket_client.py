@@ -205,7 +205,7 @@ def test_a_history_has_its_length_before_anything_can_come(
 ) -> None:
     lengths: list[int | None] = []
 
-    def wake(endpoints: object) -> None:  # noqa: ARG001
+    def wake(endpoints: object) -> None:
         slot = manager.pool.slot(StreamKey(DataType.TRADE, "KRW-BTC"))
         lengths.append(slot.history_limit if slot is not None else None)
 
