@@ -211,19 +211,18 @@ file_batch(PyObject *batch, Py_ssize_t position, const Arrival *stamp, const Sta
     Few few;
     int result = TAKEN, is_over = 0;
     while (result >= REFUSED && !is_over && position < batch_size(batch)) {
-        int is_changed = 0;
         if (find_lanes(&few, batch, position, stamp, by_start, by_head)) {
             result = FAILED;
             break;
         }
         is_over = few.count == 0;
         if (few.count > 1) fetch_ahead(few.lanes, few.count);
-        for (int i = 0; i < few.count && result >= REFUSED && !is_changed; i++) {
+        for (int i = 0; i < few.count && result >= REFUSED; i++) {
             Arrival *arrival = &few.arrivals[i];
             /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */
-            is_changed = PyList_CheckExact(batch)
-                         && (position >= PyList_GET_SIZE(batch) || PyList_GET_ITEM(batch, position) != arrival->payload);
-            if (is_changed) break;
+            if (PyList_CheckExact(batch)
+                && (position >= PyList_GET_SIZE(batch) || PyList_GET_ITEM(batch, position) != arrival->payload))
+                break;
             result = file_one(few.lanes[i], arrival, attention);
             if (result >= REFUSED) position++;
         }

@@ -1,20 +1,28 @@
 /* Frames out of a read. Part of module.c. */
 
+#define FRAME_HEAD 4
+
+/* The length of the payload of the common frame that stands whole in these bytes; 0 where it is cut or another one. */
+static Py_ssize_t
+common_length(const unsigned char *frame, Py_ssize_t size)
+{
+    if (size < FRAME_HEAD || frame[0] != 0x82 || frame[1] != 0x7E) return 0;
+    Py_ssize_t length = ((Py_ssize_t)frame[2] << 8) | frame[3];
+    return length >= 126 && length <= size - FRAME_HEAD ? length : 0;
+}
+
 /* Where it stopped; -1 with an exception. */
 static Py_ssize_t
 split_common(const char *data, Py_ssize_t size, Py_ssize_t position, PyObject *messages)
 {
-    while (size - position >= 4) {
-        const unsigned char *head = (const unsigned char *)data + position;
-        if (head[0] != 0x82 || head[1] != 0x7E) break;
-        Py_ssize_t length = ((Py_ssize_t)head[2] << 8) | head[3];
-        if (length < 126 || length > size - position - 4) break;
-        PyObject *payload = PyBytes_FromStringAndSize((const char *)head + 4, length);
+    Py_ssize_t length;
+    while ((length = common_length((const unsigned char *)data + position, size - position)) != 0) {
+        PyObject *payload = PyBytes_FromStringAndSize(data + position + FRAME_HEAD, length);
         if (payload == NULL) return -1;
         int failed = PyList_Append(messages, payload);
         Py_DECREF(payload);
         if (failed) return -1;
-        position += 4 + length;
+        position += FRAME_HEAD + length;
     }
     return position;
 }

@@ -2,7 +2,7 @@
 
 #ifndef MS_WINDOWS
 
-#define LARGEST_COMMON (4 + 65535)
+#define LARGEST_COMMON (FRAME_HEAD + 65535)
 /* What an inlet is busy with. */
 enum { READING = 1, FILING = 2 };
 
@@ -37,7 +37,7 @@ static int
 may_be_common(const unsigned char *rest, Py_ssize_t size)
 {
     if (rest[0] != 0x82 || (size > 1 && rest[1] != 0x7E)) return 0;
-    return size < 4 || (rest[2] << 8 | rest[3]) >= 126;
+    return size < FRAME_HEAD || (rest[2] << 8 | rest[3]) >= 126;
 }
 
 /* Notes the common frames from the start of the buffer on. Where it stopped; -1 with an exception. */
@@ -45,11 +45,8 @@ static Py_ssize_t
 inlet_split(Inlet *self, Py_ssize_t size)
 {
     const unsigned char *data = (const unsigned char *)self->buffer;
-    Py_ssize_t position = 0;
-    for (;;) {
-        if (size - position < 4 || data[position] != 0x82 || data[position + 1] != 0x7E) break;
-        Py_ssize_t length = ((Py_ssize_t)data[position + 2] << 8) | data[position + 3];
-        if (length < 126 || length > size - position - 4) break;
+    Py_ssize_t position = 0, length;
+    while ((length = common_length(data + position, size - position)) != 0) {
         if (self->count == self->allocated) {
             Py_ssize_t wanted = self->allocated ? 2 * self->allocated : 256;
             uint32_t *starts = PyMem_Realloc(self->starts, wanted * sizeof(uint32_t));
@@ -60,8 +57,8 @@ inlet_split(Inlet *self, Py_ssize_t size)
             self->starts = starts;
             self->allocated = wanted;
         }
-        self->starts[self->count++] = (uint32_t)(position + 4);
-        position += 4 + length;
+        self->starts[self->count++] = (uint32_t)(position + FRAME_HEAD);
+        position += FRAME_HEAD + length;
     }
     return position;
 }

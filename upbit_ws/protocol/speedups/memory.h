@@ -2,6 +2,12 @@
 
 #define LINE 64 /* bytes that the processor fetches at once */
 
+static size_t
+whole_lines(size_t size)
+{
+    return (size + LINE - 1) / LINE * LINE;
+}
+
 /* With many markets each message writes to pages that were last used thousands of messages ago, and finding out where a
  * page of 4 KiB lies then costs more than writing to it. So once more than LAND_FROM bytes are in use, blocks come from
  * *fields* of 2 MiB, for which the system is asked for one large page each. A field has blocks of one size, and goes back
@@ -24,12 +30,6 @@ typedef struct Field {
 
 static Field *fields_with_room;
 static size_t land_in_use;
-
-static size_t
-size_on_field(size_t size)
-{
-    return (size + LINE - 1) / LINE * LINE;
-}
 
 static void
 field_unlink(Field *field)
@@ -68,7 +68,7 @@ field_new(size_t size)
     Field *field = (Field *)at;
     memset(field, 0, sizeof(Field));
     field->size = size;
-    field->untouched = (sizeof(Field) + LINE - 1) / LINE * LINE;
+    field->untouched = whole_lines(sizeof(Field));
     field_link(field);
     return field;
 }
@@ -121,7 +121,7 @@ land_take(Land *land, size_t count, size_t each)
     if (count <= (PY_SSIZE_T_MAX - LINE) / each) {
         land->size = count * each + LINE - 1;
 #if defined(__linux__)
-        size_t size = size_on_field(count * each);
+        size_t size = whole_lines(count * each);
         if (land_in_use > LAND_FROM && size >= SMALLEST_ON_FIELD && size <= LARGEST_ON_FIELD
             && (land->block = field_take(size)) != NULL) {
             land->is_on_field = 1;

@@ -31,7 +31,7 @@ typedef struct {
 static size_t
 lines_for(size_t length)
 {
-    return (sizeof(PlaceHead) + length + LINE - 1) / LINE * LINE;
+    return whole_lines(sizeof(PlaceHead) + length);
 }
 
 #if (defined(__x86_64__) || defined(_M_X64)) && SIZEOF_VOID_P == 8
