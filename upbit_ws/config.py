@@ -78,8 +78,8 @@ class ConnectionConfig:
         close_timeout: Seconds to wait for the peer's close frame.
         ping_interval, pong_timeout: Seconds. Upbit drops a silent socket after about 60 s (measured on the wire).
         read_coalesce: Seconds to let bytes gather before a read; 0 reads at once.
-        read_size: Bytes of one read. From 128 KiB on, glibc maps and unmaps the buffer anew for each read, which was
-            measured to cost more than the read itself.
+        read_size: Bytes of one read. Where each read makes an object (TLS, Windows, no extension in C), 126,976 at the
+            most: from 128 KiB on, glibc maps and unmaps memory for it, which was measured to cost more than the read.
         max_frame_size, max_message_size, max_fragments: Bounds on what the peer may send, inflated sizes included.
         ssl_context: Own TLS settings; None uses the system's roots with TLS 1.2 or newer.
         proxy_url: ``http://[user:password@]host:port``; the password is not shown in repr.
@@ -100,7 +100,7 @@ class ConnectionConfig:
     ping_interval: float = field(default=10.0, validator=checks.seconds(above=0))
     pong_timeout: float = field(default=5.0, validator=checks.seconds(above=0))
     read_coalesce: float = field(default=0.0, validator=checks.seconds())
-    read_size: int = field(default=126_976, validator=checks.whole(at_least=1024))
+    read_size: int = field(default=253_952, validator=checks.whole(at_least=1024))
     max_frame_size: int = field(default=1 << 20, validator=checks.whole(at_least=1024))
     max_message_size: int = field(default=4 << 20, validator=checks.whole(at_least=1024))
     max_fragments: int = field(default=1024, validator=checks.whole(at_least=1))

@@ -135,7 +135,7 @@ class _Opening:
     def _start_tls(self) -> None:
         target = self._target
         try:
-            tls = TlsStream(target.ssl_context or default_context(), target.host, target.settings.read_size)
+            tls = TlsStream(target.ssl_context or default_context(), target.host, target.settings.object_size)
         except ValueError as error:
             raise TlsError("not a name that a certificate can have", host=target.host) from error
         try:

@@ -37,6 +37,7 @@ _PONGS_A_READ = 16
 _PONG_BACKLOG = 65536
 _PONGS_KEPT = 1024
 _MAX_CONTROL_PAYLOAD = 125
+_LARGEST_OBJECT = 126_976
 #: After both Close frames, how long the peer may take to close the socket first (RFC 6455, 7.1.1), in seconds.
 _FIN_PATIENCE = 0.1
 
@@ -53,11 +54,17 @@ _Read = tuple["Sequence[bytes]", "bytes | None"]
 class TransportSettings:
     """Sizes in bytes. `max_outgoing` bounds what waits to be sent; a subscription to all markets is 10 kB."""
 
-    read_size: int = 126_976
+    read_size: int = 253_952
+    """Of a read into a buffer that is there already; where each read makes an object, see `object_size`."""
     coalesce: float = 0.0
     """Seconds to let bytes gather before a read."""
     max_outgoing: int = 1 << 20
     limits: FrameLimits = field(factory=FrameLimits)
+
+    @property
+    def object_size(self) -> int:
+        """From 128 KiB on, glibc maps memory for each object and unmaps it again."""
+        return min(self.read_size, _LARGEST_OBJECT)
 
 
 @frozen
@@ -85,7 +92,7 @@ class Transport:
     ) -> None:
         self._sock = sock
         self._recv = sock.recv
-        self._read_size = settings.read_size
+        self._read_size = settings.object_size
         self._wakeup = wakeup
         self._clock = clock
         self._tls = tls
@@ -98,7 +105,8 @@ class Transport:
         #: There may be something to read that `poll` cannot see: the handshake's leftover, records not yet taken apart.
         self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
         self._coalesce = settings.coalesce
-        self._inlet = Inlet and Inlet(sock.fileno(), wakeup.fileno(), settings.read_size, settings.coalesce)
+        size = settings.read_size if tls is None else settings.object_size
+        self._inlet = Inlet and Inlet(sock.fileno(), wakeup.fileno(), size, settings.coalesce)
         #: What `wait` has read already: messages and nothing else, or bytes behind them too.
         self._whole: Sequence[bytes] | None = None
         self._early: _Read | None = None
