@@ -171,7 +171,7 @@ def test_a_slot_with_a_field_deleted_is_refused(name: str) -> None:
 
 def test_a_slot_with_a_field_of_another_type_is_refused() -> None:
     for name, value in (
-        ("history", []), ("history", speedups.Ring.__new__(speedups.Ring)), ("ids", set()), ("ids", 5),
+        ("history", []), ("history", b"x" * 200), ("history", speedups.Ring.__new__(speedups.Ring)), ("ids", set()), ("ids", 5),
         ("ids", speedups.IdWindow.__new__(speedups.IdWindow)),
     ):  # fmt: skip
         lane = trade_lane(trade_slot())

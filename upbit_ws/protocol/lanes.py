@@ -12,6 +12,7 @@ of tickers, order books and trades.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from upbit_ws._extension import speedups
@@ -155,9 +156,11 @@ class _ListLane:
         return self._inner.file(payload[1:-1], stamp)
 
 
-def _level_tails(slot: Slot, simple: bool) -> tuple[bytes, ...]:
-    """How an order book's payload ends when it is of the slot's own level."""
-    level = slot.key.variant
+@lru_cache(maxsize=64)
+def _level_tails(level: float | None, simple: bool) -> tuple[bytes, ...]:
+    """How an order book's payload ends when it is of this level. The same objects for all markets: looking at them for
+    each payload costs little as long as they stay in the processor's cache.
+    """
     tail = f'"{"lv" if simple else "level"}":{level if level is not None else 0}}}'.encode()
     # The Indonesian host sends no level (measured on the wire).
     return (tail,) if level is not None else (tail, b'"REALTIME"}', b'"SNAPSHOT"}')
@@ -170,7 +173,7 @@ def _build(slot: Slot, simple: bool, position: int) -> Lane | None:
         return _CandleLane(slot, position, timestamp)
     if family not in ("ticker", "orderbook", "trade"):
         return None
-    tails = _level_tails(slot, simple) if family == "orderbook" else ()
+    tails = _level_tails(slot.key.variant, simple) if family == "orderbook" else ()
     marker = (b'"sid":' if simple else b'"sequential_id":') if family == "trade" else timestamp
     if speedups is not None:
         lane: Lane = speedups.Lane(family, slot, position, marker, tails)

@@ -90,30 +90,33 @@ file_one(PyObject *lane, Arrival *arrival, const Attention *attention)
 #define TOUCH(address) ((void)*(volatile const char *)(address))
 
 static void
-fetch_ahead(PyObject *const *lanes, int count)
+fetch_ahead(PyObject *const *lanes, const Arrival *arrivals, int count)
 {
     const SlotCore *slots[WINDOW];
     for (int i = 0; i < count; i++) {
-        slots[i] = Py_IS_TYPE(lanes[i], &LaneType) ? ((Lane *)lanes[i])->slot : NULL;
-        if (slots[i] == NULL) continue;
+        slots[i] = NULL;
+        if (!Py_IS_TYPE(lanes[i], &LaneType)) continue;
+        slots[i] = ((Lane *)lanes[i])->slot;
         TOUCH(&slots[i]->current);
         PREFETCH((const char *)slots[i] + sizeof(SlotCore) - 1);
+        PREFETCH(arrivals[i].data + arrivals[i].size - 1);
     }
     for (int i = 0; i < count; i++) {
         if (slots[i] == NULL) continue;
-        if (slots[i]->history != NULL && Py_IS_TYPE(slots[i]->history, &RingType)) {
-            TOUCH(&((Ring *)slots[i]->history)->maxlen);
-        }
-        if (slots[i]->ids != NULL && Py_IS_TYPE(slots[i]->ids, &IdWindowType)) {
-            TOUCH(&((IdWindow *)slots[i]->ids)->size);
-            PREFETCH((const char *)slots[i]->ids + sizeof(IdWindow) - 1);
-        }
+        if (slots[i]->has_ring) TOUCH(&((Ring *)slots[i]->history)->positions);
+        if (slots[i]->has_window) TOUCH(&((IdWindow *)slots[i]->ids)->ids);
         if (slots[i]->current != NULL) PREFETCH(slots[i]->current);
     }
     for (int i = 0; i < count; i++) {
-        if (slots[i] == NULL || slots[i]->ids == NULL || !Py_IS_TYPE(slots[i]->ids, &IdWindowType)) continue;
-        const IdWindow *ids = (IdWindow *)slots[i]->ids;
-        if (ids->ids != NULL) PREFETCH(&ids->ids[ids->next]);
+        if (slots[i] == NULL) continue;
+        if (slots[i]->has_ring) {
+            const Ring *ring = (Ring *)slots[i]->history;
+            if (ring->positions != NULL) PREFETCH(&ring->positions[ring->next]);
+        }
+        if (slots[i]->has_window) {
+            const IdWindow *window = (IdWindow *)slots[i]->ids;
+            if (window->ids != NULL) PREFETCH(&window->ids[window->next]);
+        }
     }
 }
 
@@ -183,14 +186,19 @@ find_lanes(Few *few, PyObject *batch, Py_ssize_t position, const Arrival *stamp,
     }
     window = count;
     if (window > 0) PyErr_Clear(); /* it is said when its turn comes */
+    for (int i = 0; i < window && by_start->count; i++) {
+        const Arrival *arrival = &few->arrivals[i];
+        if (arrival->size < START_LENGTH) continue;
+        few->lanes[i] = find_berth(by_start, arrival->data, hashes[i])->lane;
+        if (few->lanes[i] != NULL) PREFETCH(few->lanes[i]);
+    }
+    for (int i = 0; i < window; i++) Py_XINCREF(few->lanes[i]); /* before code of others may let go of them */
     for (count = 0; count < window; count++) {
+        if (few->lanes[count] != NULL) continue;
         const Arrival *arrival = &few->arrivals[count];
-        PyObject *lane = arrival->size >= START_LENGTH && by_start->count
-                             ? find_berth(by_start, arrival->data, hashes[count])->lane : NULL;
-        if (lane == NULL) lane = lane_of_head(arrival->data, arrival->size, by_head);
+        PyObject *lane = lane_of_head(arrival->data, arrival->size, by_head);
         if (lane == NULL) break;
         few->lanes[count] = Py_NewRef(lane);
-        if (Py_IS_TYPE(lane, &LaneType)) PREFETCH(&((Lane *)lane)->kind);
     }
     let_go(few, count, window);
     few->count = count;
@@ -216,7 +224,7 @@ file_batch(PyObject *batch, Py_ssize_t position, const Arrival *stamp, const Sta
             break;
         }
         is_over = few.count == 0;
-        if (few.count > 1) fetch_ahead(few.lanes, few.count);
+        if (few.count > 1) fetch_ahead(few.lanes, few.arrivals, few.count);
         for (int i = 0; i < few.count && result >= REFUSED; i++) {
             Arrival *arrival = &few.arrivals[i];
             /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */

@@ -5,12 +5,13 @@ typedef struct {
     PyObject_HEAD
     int64_t *ids;  /* where `land` starts */
     int64_t largest;
-    Py_ssize_t next, count, size, allocated;
+    uint32_t next, count, size, allocated;
+    uint32_t since;  /* how many ids came in line since the younger of the sets below last took the place of the older */
     /* Sets of ids, as bytes, that are remembered beside them, or NULL. After `size` ids in line the younger one takes
      * the place of the older one, so each is remembered until at least that many others came. */
     PyObject *beside, *beside_older;
-    Py_ssize_t since;  /* how many came in line since it last did */
     Land land;
+    char unused[8];  /* so that the fields above the sets stand in one line, as with rings */
 } IdWindow;
 
 /* -1 where it is no number of 1 to 18 digits without a leading zero. */
@@ -31,7 +32,7 @@ static int
 window_knows(IdWindow *self, int64_t id, PyObject *identity)
 {
     if (id >= 0)
-        for (Py_ssize_t i = 0; i < self->count; i++)
+        for (uint32_t i = 0; i < self->count; i++)
             if (self->ids[i] == id) return 1;
     int known = self->beside == NULL ? 0 : PySet_Contains(self->beside, identity);
     return known || self->beside_older == NULL ? known : PySet_Contains(self->beside_older, identity);
@@ -57,13 +58,13 @@ window_move(IdWindow *self, Py_ssize_t kept, Py_ssize_t allocated)
     if (land_take(&land, allocated, sizeof(int64_t))) return -1;
     int64_t *ids = (int64_t *)land.start;
     for (Py_ssize_t i = 0; i < kept; i++) {
-        Py_ssize_t at = self->next - kept + i;
+        Py_ssize_t at = (Py_ssize_t)self->next - kept + i;
         ids[i] = self->ids[at < 0 ? at + self->count : at];
     }
     land_give_back(&self->land);
     self->land = land;
     self->ids = ids;
-    self->allocated = allocated;
+    self->allocated = (uint32_t)allocated;
     return 0;
 }
 
@@ -71,7 +72,7 @@ static int
 window_push(IdWindow *self, int64_t id)
 {
     if (self->count < self->size && self->count == self->allocated) {
-        Py_ssize_t wanted = self->allocated < 16 ? 16 : self->allocated * 2;
+        uint32_t wanted = self->allocated < 16 ? 16 : self->allocated * 2;
         if (wanted > self->size) wanted = self->size;
         if (window_move(self, self->count, wanted)) return -1;
     }
@@ -139,22 +140,22 @@ static Py_ssize_t
 window_length(IdWindow *self)
 {
     Py_ssize_t beside = self->beside == NULL ? 0 : PySet_GET_SIZE(self->beside);
-    return self->count + beside + (self->beside_older == NULL ? 0 : PySet_GET_SIZE(self->beside_older));
+    return (Py_ssize_t)self->count + beside + (self->beside_older == NULL ? 0 : PySet_GET_SIZE(self->beside_older));
 }
 
 static PyObject *
 window_resize(IdWindow *self, PyObject *argument)
 {
     Py_ssize_t size = PyLong_AsSsize_t(argument);
-    if (size < 1 || self->size == 0) {
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be at least 1, and be there already");
+    if (size < 1 || size > INT32_MAX || self->size == 0) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "size must be at least 1 and within bounds, and be there already");
         return NULL;
     }
-    Py_ssize_t kept = self->count < size ? self->count : size;
+    Py_ssize_t kept = (Py_ssize_t)self->count < size ? (Py_ssize_t)self->count : size;
     if (window_move(self, kept, kept ? kept : 1)) return NULL;
-    self->count = kept;
-    self->size = size;
-    self->next = kept == size ? 0 : kept;
+    self->count = (uint32_t)kept;
+    self->size = (uint32_t)size;
+    self->next = kept == size ? 0 : (uint32_t)kept;
     Py_RETURN_NONE;
 }
 
@@ -164,11 +165,11 @@ window_init(IdWindow *self, PyObject *args, PyObject *keywords)
     static char *names[] = {"size", NULL};
     Py_ssize_t size;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "n", names, &size)) return -1;
-    if (size < 1 || self->size != 0) {
-        PyErr_SetString(PyExc_ValueError, "size must be at least 1, and is given once");
+    if (size < 1 || size > INT32_MAX || self->size != 0) {
+        PyErr_SetString(PyExc_ValueError, "size must be at least 1 and within bounds, and is given once");
         return -1;
     }
-    self->size = size;
+    self->size = (uint32_t)size;
     self->largest = -1;
     return 0;
 }

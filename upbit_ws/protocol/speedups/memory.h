@@ -28,7 +28,7 @@ typedef struct Field {
     size_t size, live, untouched; /* bytes of a block; blocks in use; where the part begins that was never in use */
 } Field;
 
-static Field *fields_with_room;
+static Field *fields_with_room, *spare_field;
 static size_t land_in_use;
 
 static void
@@ -55,8 +55,23 @@ field_has_room(const Field *field)
 }
 
 static Field *
+field_begin(Field *field, size_t size)
+{
+    memset(field, 0, sizeof(Field));
+    field->size = size;
+    field->untouched = whole_lines(sizeof(Field));
+    field_link(field);
+    return field;
+}
+
+static Field *
 field_new(size_t size)
 {
+    if (spare_field != NULL) {
+        Field *field = spare_field;
+        spare_field = NULL;
+        return field_begin(field, size);
+    }
     char *mapped = mmap(NULL, 2 * FIELD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) return NULL;
     char *at = (char *)(((uintptr_t)mapped + FIELD - 1) & ~(uintptr_t)(FIELD - 1));
@@ -65,12 +80,7 @@ field_new(size_t size)
 #ifdef MADV_HUGEPAGE
     madvise(at, FIELD, MADV_HUGEPAGE); /* where there are none, small ones do */
 #endif
-    Field *field = (Field *)at;
-    memset(field, 0, sizeof(Field));
-    field->size = size;
-    field->untouched = whole_lines(sizeof(Field));
-    field_link(field);
-    return field;
+    return field_begin((Field *)at, size);
 }
 
 static void *
@@ -100,7 +110,8 @@ field_give_back(void *block)
     if (!had_room) field_link(field);
     if (--field->live == 0) {
         field_unlink(field);
-        munmap(field, FIELD);
+        if (spare_field == NULL) spare_field = field; /* clearing a new one takes the system longer than filling it takes us */
+        else munmap(field, FIELD);
     }
 }
 #endif
@@ -155,6 +166,12 @@ land_give_back(Land *land)
     else
 #endif
         PyMem_Free(land->block);
+#if defined(__linux__)
+    if (land_in_use == 0 && spare_field != NULL) {
+        munmap(spare_field, FIELD);
+        spare_field = NULL;
+    }
+#endif
     land->block = NULL;
     land->start = NULL;
 }

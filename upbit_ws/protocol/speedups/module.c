@@ -24,8 +24,10 @@
 #define SPEEDUPS_VERSION 4
 
 /* Compiled as one, so that the inner loops can be put into each other. Each file needs those above it. */
+#include "words.h"
 #include "frames.h"
 #include "memory.h"
+#include "journal.h"
 #include "rings.h"
 #include "ids.h"
 #include "slots.h"

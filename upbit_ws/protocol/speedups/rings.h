@@ -1,38 +1,26 @@
 /* `Ring`: the history of a slot. Part of module.c. */
 
-/* The newest `maxlen` entries, oldest first, flat: payload and stamp of each are copied into one stretch of memory of the
- * ring's own, in places of equal size.
+/* The newest `maxlen` entries, oldest first. Payload and stamp of each are copied into the journal; the ring has their
+ * positions.
  *
  * With many markets a history is long out of the processor's cache when its next entry comes. What costs then is not
  * copying but waiting for memory: a block to be freed, one to be handed out, an object to be let go of. Here nothing of
- * what was there is read, and the copy is written past the cache (`copy_past_cache`), so an entry costs the same with
+ * what was there is read, and the copy is written past the cache (`copy_past_cache`), so an entry costs nearly the same with
  * ten markets and with thousands. Entries become objects again when somebody reads them.
  */
 
-#define WIDEST_PLACE 8192
+#define LONGEST_COPIED 8192
 
-typedef struct {
-    double received_at;
-    int64_t epoch;
-    PyObject *apart; /* the payload as an object, where it is too large for a place */
-    size_t length;
-} PlaceHead;
-
-typedef struct {
+struct Ring {
     PyObject_HEAD
-    char *places;       /* where `land` starts */
-    uint32_t width;     /* of a place in bytes, its head included; 0 until the first entry came */
-    uint32_t next;      /* where the next entry goes; the oldest one, where it is full */
+    uint32_t *positions; /* in the journal; `allocated` of them */
+    uint32_t next;       /* where the next entry goes; the oldest one, where it is full */
     uint32_t size, allocated, maxlen;
-    uint32_t apart;     /* how many payloads are objects */
-    Land land;
-} Ring;
-
-static size_t
-lines_for(size_t length)
-{
-    return whole_lines(sizeof(PlaceHead) + length);
-}
+    uint32_t apart;      /* how many payloads are objects */
+    uint32_t number;     /* in the journal; 0 until the first entry came */
+    int stream;          /* of the journal, for the next entry */
+    char unused[12];     /* so that the fields above stand in one line: blocks of this size begin 16 bytes before one */
+};
 
 #if (defined(__x86_64__) || defined(_M_X64)) && SIZEOF_VOID_P == 8
 #include <emmintrin.h>
@@ -44,11 +32,11 @@ lines_for(size_t length)
 static void
 copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t length)
 {
-    __m128i *to = (__m128i *)place, *end = (__m128i *)(place + lines_for(length));
+    __m128i *to = (__m128i *)place, *end = (__m128i *)(place + (size_t)lines_for(length) * LINE);
     int64_t time;
     memcpy(&time, &head->received_at, sizeof(time));
     _mm_stream_si128(to++, _mm_set_epi64x(head->epoch, time));
-    _mm_stream_si128(to++, _mm_set_epi64x((int64_t)head->length, (int64_t)(intptr_t)head->apart));
+    _mm_stream_si128(to++, _mm_set_epi32((int)head->index, (int)head->ring, (int)head->is_apart, (int)head->length));
     const char *stop = payload + length;
     for (; stop - payload >= 64; payload += 64, to += 4) {
         const __m128i *from = (const __m128i *)payload;
@@ -94,43 +82,50 @@ copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t 
 #define STREAM_END() ((void)0)
 #endif
 
-static char *
-ring_place(const Ring *self, uint32_t at)
+#define LONG 64
+
+static int
+ring_is_long(const Ring *self)
 {
-    return self->places + (size_t)at * self->width;
+    return self->maxlen > LONG;
 }
 
-/* Room for `allocated` places of this width; what is there moves into it. */
-static int
-ring_move(Ring *self, size_t allocated, size_t width)
+/* For the journal: an entry stands elsewhere now. */
+static void
+ring_moves(Ring *self, uint32_t index, uint32_t to)
 {
-    Land land;
-    if (land_take(&land, allocated, width)) return -1;
-    if (width == self->width) memcpy(land.start, self->places, (size_t)self->size * width);
-    else
-        for (uint32_t i = 0; i < self->size; i++) memcpy(land.start + i * width, ring_place(self, i), self->width);
-    land_give_back(&self->land);
-    self->land = land;
-    self->places = land.start;
-    self->allocated = (uint32_t)allocated;
-    self->width = (uint32_t)width;
-    return 0;
+    self->positions[index] = to;
 }
 
-/* Room for one more entry of this size: 1 where it fits its place, 0 where its payload has to stay apart, -1 with an
- * exception. Payloads of one stream are nearly equal in size, and an outlier must not widen the places of all others. */
-static int
-ring_make_room(Ring *self, size_t length)
+static void
+ring_drop(Ring *self, uint32_t position)
 {
-    size_t width = lines_for(length), allocated = self->allocated;
-    int fits = width <= WIDEST_PLACE && (self->size == 0 || width <= 2 * (size_t)self->width);
-    if (!fits || width < self->width) width = self->width ? self->width : LINE;
-    if (self->size == self->allocated && self->size < self->maxlen) {
-        allocated = allocated ? 8 * allocated : 1; /* most markets that send a second one send many */
-        if (allocated > self->maxlen) allocated = self->maxlen;
+    if (self->apart) {
+        const PlaceHead *head = (PlaceHead *)journal_place(position);
+        if (head->is_apart) {
+            PyObject *payload;
+            memcpy(&payload, head + 1, sizeof(payload));
+            self->apart--;
+            Py_DECREF(payload);
+        }
     }
-    if (width == self->width && allocated == self->allocated) return fits;
-    return ring_move(self, allocated, width) ? -1 : fits;
+    self->stream = journal_drop(position);
+}
+
+/* Room for one more position, and a number in the journal; -1 with an exception. */
+static int
+ring_grow(Ring *self)
+{
+    uint32_t allocated = !self->allocated ? 1 : self->allocated > self->maxlen / 8 ? self->maxlen : 8 * self->allocated;
+    if (!self->number && !(self->number = journal_enter(self))) return -1;
+    uint32_t *positions = PyMem_Realloc(self->positions, allocated * sizeof(uint32_t));
+    if (positions == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->positions = positions;
+    self->allocated = allocated;
+    return 0;
 }
 
 /* Adds an entry, and the oldest one goes where it is full. `payload` is the object that `data` is of, or NULL. Runs no
@@ -138,27 +133,25 @@ ring_make_room(Ring *self, size_t length)
 static int
 ring_put(Ring *self, const char *data, size_t length, PyObject *payload, double received_at, int64_t epoch)
 {
-    PlaceHead head = {received_at, epoch, NULL, length};
-    if (sizeof(PlaceHead) + length > self->width || (self->next == self->allocated && self->size < self->maxlen)) {
-        int fits = ring_make_room(self, length);
-        if (fits < 0) return -1;
-        if (!fits) {
-            head.apart = payload != NULL && PyBytes_CheckExact(payload) ? Py_NewRef(payload)
-                                                                       : PyBytes_FromStringAndSize(data, length);
-            if (head.apart == NULL) return -1;
-        }
+    PyObject *apart = NULL;
+    if (self->next == self->allocated && ring_grow(self)) return -1;
+    if (length > LONGEST_COPIED) {
+        apart = payload != NULL && PyBytes_CheckExact(payload) ? Py_NewRef(payload) : PyBytes_FromStringAndSize(data, length);
+        if (apart == NULL) return -1;
+        data = (const char *)&apart;
+        length = sizeof(apart);
     }
-    char *place = ring_place(self, self->next);
-    if (self->apart && self->size == self->maxlen) {
-        PyObject *before = ((PlaceHead *)place)->apart;
-        if (before != NULL) {
-            self->apart--;
-            Py_DECREF(before);
-        }
+    uint32_t position = journal_room(self->stream, lines_for(length));
+    if (position == NOWHERE) {
+        Py_XDECREF(apart);
+        return -1;
     }
-    if (head.apart != NULL) self->apart++;
-    copy_past_cache(place, &head, data, head.apart != NULL ? 0 : length);
-    if (self->size < self->maxlen) self->size++;
+    if (self->size == self->maxlen) ring_drop(self, self->positions[self->next]);
+    else self->size++;
+    if (apart != NULL) self->apart++;
+    const PlaceHead head = {received_at, epoch, (uint32_t)length, apart != NULL, self->number, self->next};
+    copy_past_cache(journal_place(position), &head, data, length);
+    self->positions[self->next] = position;
     if (++self->next == self->maxlen) self->next = 0;
     return 0;
 }
@@ -179,9 +172,13 @@ ring_entry(const Ring *self, uint32_t index)
     uint32_t at = self->size == self->maxlen && index >= self->maxlen - self->next ? index - (self->maxlen - self->next)
                   : self->size == self->maxlen                                     ? index + self->next
                                                                                    : index;
-    PlaceHead *head = (PlaceHead *)ring_place(self, at);
-    PyObject *payload = head->apart ? Py_NewRef(head->apart)
-                                    : PyBytes_FromStringAndSize((const char *)(head + 1), head->length);
+    const PlaceHead *head = (PlaceHead *)journal_place(self->positions[at]);
+    PyObject *payload;
+    if (head->is_apart) {
+        memcpy(&payload, head + 1, sizeof(payload));
+        Py_INCREF(payload);
+    }
+    else payload = PyBytes_FromStringAndSize((const char *)(head + 1), head->length);
     PyObject *time = PyFloat_FromDouble(head->received_at), *epoch = PyLong_FromLongLong(head->epoch);
     PyObject *stamp = time && epoch ? PyTuple_Pack(2, time, epoch) : NULL;
     PyObject *entry = payload && stamp ? new_entry(payload, stamp) : NULL;
@@ -281,6 +278,7 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
         return -1;
     }
     self->maxlen = (uint32_t)maxlen;
+    self->stream = ring_is_long(self) ? UNKNOWN_LONG : UNKNOWN;
     PyObject *iterator = PyObject_GetIter(entries), *entry;
     if (iterator == NULL) return -1;
     while ((entry = PyIter_Next(iterator)) != NULL) {
@@ -296,8 +294,9 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
 static void
 ring_dealloc(Ring *self)
 {
-    for (uint32_t i = 0; self->apart && i < self->size; i++) Py_XDECREF(((PlaceHead *)ring_place(self, i))->apart);
-    land_give_back(&self->land);
+    for (uint32_t i = 0; i < self->size; i++) ring_drop(self, self->positions[i]);
+    if (self->number) journal_leave(self->number);
+    PyMem_Free(self->positions);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

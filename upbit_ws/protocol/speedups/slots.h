@@ -5,11 +5,12 @@
 typedef struct {
     PyObject_HEAD
     PyObject *current;  /* (payload, stamp) or None; NULL where nobody has asked yet for the newest one, see `is_newest` */
-    PyObject *history;  /* Ring */
-    PyObject *ids;      /* IdWindow, or None where payloads have no ids */
+    PyObject *history;
+    PyObject *ids;      /* None where payloads have no ids */
     Py_ssize_t revision;
     Py_ssize_t epoch;
     char is_attended;
+    char has_ring, has_window; /* whether `history` and `ids` are what C files into: asking them costs a wait for memory */
     char is_newest;  /* the current entry is the last one of the history, and no object yet */
     unsigned char digits;
     char timestamp[LONGEST_TIMESTAMP];
@@ -27,7 +28,7 @@ core_traverse(SlotCore *self, visitproc visit, void *arg)
 static int
 core_clear(SlotCore *self)
 {
-    self->is_newest = 0;
+    self->is_newest = self->has_ring = self->has_window = 0;
     Py_CLEAR(self->current);
     Py_CLEAR(self->history);
     Py_CLEAR(self->ids);
@@ -99,6 +100,24 @@ core_set_history(SlotCore *self, PyObject *value, void *closure)
     if (core_settle(self)) return -1;
     PyObject *before = self->history;
     self->history = Py_XNewRef(value);
+    self->has_ring = value != NULL && Py_IS_TYPE(value, &RingType);
+    Py_XDECREF(before);
+    return 0;
+}
+
+static PyObject *
+core_get_ids(SlotCore *self, void *closure)
+{
+    if (self->ids == NULL) PyErr_SetString(PyExc_AttributeError, "ids");
+    return Py_XNewRef(self->ids);
+}
+
+static int
+core_set_ids(SlotCore *self, PyObject *value, void *closure)
+{
+    PyObject *before = self->ids;
+    self->ids = Py_XNewRef(value);
+    self->has_window = value != NULL && Py_IS_TYPE(value, &IdWindowType);
     Py_XDECREF(before);
     return 0;
 }
@@ -122,7 +141,6 @@ core_set_timestamp(SlotCore *self, PyObject *value, void *closure)
 }
 
 static PyMemberDef core_members[] = {
-    {"ids", T_OBJECT_EX, offsetof(SlotCore, ids), 0, NULL},
     {"revision", T_PYSSIZET, offsetof(SlotCore, revision), 0, NULL},
     {"epoch", T_PYSSIZET, offsetof(SlotCore, epoch), 0, NULL},
     {"is_attended", T_BOOL, offsetof(SlotCore, is_attended), 0, NULL},
@@ -132,6 +150,7 @@ static PyMemberDef core_members[] = {
 static PyGetSetDef core_getset[] = {
     {"current", (getter)core_get_current, (setter)core_set_current, NULL, NULL},
     {"history", (getter)core_get_history, (setter)core_set_history, NULL, NULL},
+    {"ids", (getter)core_get_ids, (setter)core_set_ids, NULL, NULL},
     {"timestamp", (getter)core_get_timestamp, (setter)core_set_timestamp, NULL, NULL},
     {NULL}
 };
