@@ -371,6 +371,14 @@ def test_a_history_of_none_gives_none(rig: Rig) -> None:
     assert rig.pool.history(rig.slot(), None) == []
 
 
+def test_a_pull_of_a_part_of_a_history_looks_at_that_part_only(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.pool.keep_history({TICKER: 100})
+    rig.send(*(ticker(at=number, price=float(number)) for number in range(50)))
+    monkeypatch.setattr(Slot, "entries", lambda _: pytest.fail("all of it became objects"))
+
+    assert [event.trade_price for event in rig.pool.history(rig.slot(), 2)] == [48.0, 49.0]
+
+
 def test_a_history_grows_and_never_shrinks_while_wanted(rig: Rig) -> None:
     rig.pool.keep_history({TICKER: 10, TRADE: 10, CANDLE: 10, StreamKey(DataType.TICKER, "KRW-NONE"): 3})
     rig.pool.keep_history({TICKER: 2, TRADE: 2, CANDLE: 2})
