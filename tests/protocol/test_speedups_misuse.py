@@ -169,6 +169,13 @@ def test_a_slot_with_a_field_deleted_is_refused(name: str) -> None:
             getattr(lane.slot, name)
 
 
+def test_lanes_without_a_slot_are_refused_in_a_batch_as_well() -> None:
+    lane = speedups.Lane.__new__(speedups.Lane)
+    for count in (1, 2, 30):  # from two on, what they will touch is fetched ahead
+        with pytest.raises(TypeError, match="fields"):
+            file([ticker()] * count, {HEAD: lane})
+
+
 def test_a_slot_with_a_field_of_another_type_is_refused() -> None:
     for name, value in (
         ("history", []), ("history", b"x" * 200), ("history", speedups.Ring.__new__(speedups.Ring)), ("ids", set()), ("ids", 5),

@@ -156,7 +156,7 @@ class _ListLane:
         return self._inner.file(payload[1:-1], stamp)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)  # 1 and 1.0 are equal, and written in two ways
 def _level_tails(level: float | None, simple: bool) -> tuple[bytes, ...]:
     """How an order book's payload ends when it is of this level. The same objects for all markets: looking at them for
     each payload costs little as long as they stay in the processor's cache.

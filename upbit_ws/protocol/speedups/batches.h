@@ -97,6 +97,7 @@ fetch_ahead(PyObject *const *lanes, const Arrival *arrivals, int count)
         slots[i] = NULL;
         if (!Py_IS_TYPE(lanes[i], &LaneType)) continue;
         slots[i] = ((Lane *)lanes[i])->slot;
+        if (slots[i] == NULL) continue; /* a lane made by `__new__` alone */
         TOUCH(&slots[i]->current);
         PREFETCH((const char *)slots[i] + sizeof(SlotCore) - 1);
         PREFETCH(arrivals[i].data + arrivals[i].size - 1);

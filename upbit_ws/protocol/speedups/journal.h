@@ -5,8 +5,8 @@
  * the same place, whatever market they are of, and a history is a list of positions.
  *
  * Memory is had in *chunks*. A chunk can be had again when no history has an entry in it any more. Markets differ, so some
- * entries outlive their neighbours by far: while less than half of all are in use, those of the chunk with the fewest are
- * moved to where such ones stand.
+ * entries outlive their neighbours by far: while less than half of all that is written is in use, the chunk with the least is
+ * emptied, and what is in use of it moved to where such entries stand.
  */
 
 #define CHUNK_BITS 13
@@ -14,17 +14,17 @@
 #define LARGEST_CHUNK ((UINT32_C(1) << CHUNK_BITS) - 1)
 #define SMALLEST_CHUNK 511
 #define MOST_CHUNKS (UINT32_C(1) << (32 - CHUNK_BITS))
-/* So few chunks need not be tidy; and so many are tidied at once, which keeps up, as each frees half of itself at least. */
+/* So few chunks need not be tidy; and so many are tidied at once, which keeps up, as more than half of each is free then. */
 #define UNTIDY_CHUNKS 8
 #define TIDIED_AT_ONCE 4
 #define NOWHERE UINT32_MAX
 
 /* What is let go of together should be written together. So there is a stream of chunks for entries of each span of life: it
  * doubles from one to the next, and is how much was written meanwhile. Entries of a history live as long as the last one
- * that it let go of; of one that has let go of none it is not known, and longer histories have longer ones. */
+ * that it let go of; of one that has let go of none it is not known. */
 #define SHORTEST_SPAN 13 /* as a power of two, in lines */
 #define SPANS 12
-enum { UNKNOWN, UNKNOWN_LONG, MOVED, MOVED_LONG, FIRST_SPAN, STREAMS = FIRST_SPAN + SPANS };
+enum { UNKNOWN, MOVED, FIRST_SPAN, STREAMS = FIRST_SPAN + SPANS };
 
 typedef struct {
     double received_at;
@@ -33,11 +33,13 @@ typedef struct {
     uint32_t ring, index;      /* whose it is: the number of the history, and which of its positions */
 } PlaceHead;
 
-/* In the first lines of a chunk each of its lines has a bit, which is set where an entry begins that is in use. */
+/* In the first lines of a chunk each of its lines has two bits: whether an entry begins there, and whether one does that is in
+ * use. So nothing of an entry has to be read when it is let go of. */
 typedef struct {
     Land land;
-    uint32_t lines, used; /* it has, and are written; both with those of the bits */
-    uint32_t live, total; /* entries: in use, and all */
+    uint32_t lines;       /* it has */
+    uint32_t used;        /* are written, with those of the bits */
+    uint32_t live;        /* are of entries in use */
     uint64_t opened_at;   /* see `written` */
     char is_there, is_open, is_empty;
 } Chunk;
@@ -53,10 +55,10 @@ static struct {
     uint32_t open[STREAMS];    /* number of a chunk, plus one; 0: none */
     Ring **rings;              /* by their number; 0 is nobody's */
     uint32_t ring_count, ring_room, rings_there;
+    uint32_t lowest_chunk, lowest_ring; /* no number below is free */
 } journal;
 
 static void ring_moves(Ring *ring, uint32_t index, uint32_t to);
-static int ring_is_long(const Ring *ring);
 
 static uint32_t
 lines_for(size_t length)
@@ -76,21 +78,57 @@ journal_place(uint32_t position)
     return journal.chunks[position >> CHUNK_BITS].land.start + (size_t)(position & LARGEST_CHUNK) * LINE;
 }
 
-/* The bits of 64 lines, and the one of a line. */
+/* Bits of 64 lines, and the one of a line. */
 static uint64_t *
-chunk_bits(const Chunk *chunk, uint32_t line)
+bits_in_use(const Chunk *chunk, uint32_t line)
 {
     return (uint64_t *)chunk->land.start + line / 64;
 }
 
+static uint32_t
+lines_of_bits(const Chunk *chunk)
+{
+    return (chunk->lines + 8 * LINE - 1) / (8 * LINE);
+}
+
+static uint64_t *
+bits_of_starts(const Chunk *chunk, uint32_t line)
+{
+    return bits_in_use(chunk, line) + lines_of_bits(chunk) * (LINE / sizeof(uint64_t));
+}
+
 #define BIT(line) (UINT64_C(1) << ((line) % 64))
+
+static uint32_t
+lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_ctzll(bits);
+#else
+    uint32_t at = 0;
+    while (!(bits >> at & 1)) at++;
+    return at;
+#endif
+}
+
+/* The line of the first entry from this one on, or `used`. */
+static uint32_t
+next_set(const Chunk *chunk, uint64_t *(*bits)(const Chunk *, uint32_t), uint32_t line)
+{
+    while (line < chunk->used) {
+        uint64_t left = *bits(chunk, line) >> (line % 64);
+        if (left) return line + lowest_bit(left);
+        line = (line | 63) + 1; /* none in the rest of these 64 */
+    }
+    return chunk->used;
+}
 
 /* Begins anew: no entry is in it. */
 static void
 chunk_begin(Chunk *chunk)
 {
-    chunk->used = (chunk->lines + 8 * LINE - 1) / (8 * LINE);
-    chunk->live = chunk->total = 0;
+    chunk->used = 2 * lines_of_bits(chunk);
+    chunk->live = 0;
     chunk->opened_at = journal.written;
     memset(chunk->land.start, 0, (size_t)chunk->used * LINE);
 }
@@ -103,6 +141,7 @@ chunk_give_back(uint32_t number)
     journal.lines -= chunk->lines;
     if (chunk->is_empty) journal.empty -= chunk->lines;
     journal.there--;
+    if (number < journal.lowest_chunk) journal.lowest_chunk = number;
     memset(chunk, 0, sizeof(Chunk));
 }
 
@@ -114,23 +153,28 @@ chunk_clear(uint32_t number)
     Chunk *chunk = &journal.chunks[number];
     chunk->is_empty = 1;
     journal.empty += chunk->lines;
-    if (journal.empty <= journal.lines / 32 + 2 * SMALLEST_CHUNK) return;
-    for (uint32_t i = 0; i < journal.count; i++) /* the smallest is of the least use */
-        if (journal.chunks[i].is_empty && journal.chunks[i].lines < journal.chunks[number].lines) number = i;
-    chunk_give_back(number);
+    while (journal.empty > journal.lines / 32 + 2 * SMALLEST_CHUNK) {
+        uint32_t smallest = NOWHERE; /* it is of the least use */
+        for (uint32_t i = 0; i < journal.count; i++)
+            if (journal.chunks[i].is_empty
+                && (smallest == NOWHERE || journal.chunks[i].lines < journal.chunks[smallest].lines))
+                smallest = i;
+        chunk_give_back(smallest);
+    }
 }
 
 /* An entry is in use no more. The stream for those that live as long. */
 static int
 journal_drop(uint32_t position)
 {
-    uint32_t number = position >> CHUNK_BITS;
+    uint32_t number = position >> CHUNK_BITS, line = position & LARGEST_CHUNK;
     Chunk *chunk = &journal.chunks[number];
     uint64_t life = (journal.written - chunk->opened_at) >> SHORTEST_SPAN;
     int stream = FIRST_SPAN;
     for (; life && stream < STREAMS - 1; life >>= 1) stream++;
-    *chunk_bits(chunk, position & LARGEST_CHUNK) &= ~BIT(position & LARGEST_CHUNK);
-    if (--chunk->live == 0 && !chunk->is_open) chunk_clear(number);
+    *bits_in_use(chunk, line) &= ~BIT(line);
+    chunk->live -= next_set(chunk, bits_of_starts, line + 1) - line;
+    if (chunk->live == 0 && !chunk->is_open) chunk_clear(number);
     return stream;
 }
 
@@ -138,10 +182,9 @@ journal_drop(uint32_t position)
 static uint32_t
 chunk_number(void)
 {
-    uint32_t number = 0;
     if (journal.there < journal.count) {
-        while (journal.chunks[number].is_there) number++;
-        return number;
+        while (journal.chunks[journal.lowest_chunk].is_there) journal.lowest_chunk++;
+        return journal.lowest_chunk;
     }
     if (journal.count == journal.allocated) {
         uint32_t allocated = journal.allocated ? 2 * journal.allocated : 16;
@@ -188,36 +231,56 @@ chunk_open(int stream)
 
 static int chunk_move(uint32_t number);
 
+static int
+is_tidied(const Chunk *chunk)
+{
+    return chunk->is_there && !chunk->is_open && !chunk->is_empty;
+}
+
+static int
+is_tidy(void)
+{
+    uint64_t live = 0, used = 0;
+    uint32_t closed = 0;
+    for (uint32_t i = 0; i < journal.count; i++) {
+        const Chunk *chunk = &journal.chunks[i];
+        if (!is_tidied(chunk)) continue;
+        closed++;
+        live += chunk->live;
+        used += chunk->used;
+    }
+    return closed <= UNTIDY_CHUNKS || 2 * live >= used;
+}
+
+/* The chunk that has the least in use, in eighths. Of equal ones that with the fewest others on its field, which has to be
+ * empty to go back to the system. */
+static uint32_t
+chunk_to_move(void)
+{
+    uint32_t best = NOWHERE;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < journal.count; i++) {
+        const Chunk *chunk = &journal.chunks[i];
+        if (!is_tidied(chunk)) continue;
+        uint64_t rank = ((uint64_t)chunk->live * 8 / chunk->used) << 32 | land_beside(&chunk->land);
+        if (rank < least) {
+            least = rank;
+            best = i;
+        }
+    }
+    return best;
+}
+
 /* Moves entries together while too many of the others are not in use any more. Where there is no memory to do that, it waits. */
 static void
 journal_tidy(void)
 {
-    for (int i = 0; i < TIDIED_AT_ONCE; i++) {
-        uint64_t live = 0, total = 0;
-        uint32_t closed = 0;
-        uint32_t fewest = NOWHERE;
-        for (uint32_t number = 0; number < journal.count; number++) {
-            const Chunk *chunk = &journal.chunks[number];
-            if (!chunk->is_there || chunk->is_open || chunk->is_empty) continue;
-            closed++;
-            live += chunk->live;
-            total += chunk->total;
-            if (fewest == NOWHERE || (uint64_t)chunk->live * journal.chunks[fewest].total
-                                         < (uint64_t)journal.chunks[fewest].live * chunk->total)
-                fewest = number;
-        }
-        if (closed <= UNTIDY_CHUNKS || 2 * live >= total) return;
-        if (chunk_move(fewest)) {
+    for (int i = 0; i < TIDIED_AT_ONCE && !is_tidy(); i++) {
+        if (chunk_move(chunk_to_move())) {
             PyErr_Clear();
             return;
         }
     }
-}
-
-static int
-is_moving(int stream)
-{
-    return stream == MOVED || stream == MOVED_LONG;
 }
 
 /* Room for an entry of so many lines; its position, or NOWHERE with an exception. Positions of other entries may change. */
@@ -231,16 +294,16 @@ journal_room(int stream, uint32_t lines)
         else {
             if (chunk_open(stream)) return NOWHERE;
             if (before) journal.chunks[before - 1].is_open = 0;
-            if (!is_moving(stream)) journal_tidy();
+            if (stream != MOVED) journal_tidy();
         }
     }
     uint32_t number = journal.open[stream] - 1;
     chunk = &journal.chunks[number];
     uint32_t position = number << CHUNK_BITS | chunk->used;
-    *chunk_bits(chunk, chunk->used) |= BIT(chunk->used);
+    *bits_in_use(chunk, chunk->used) |= BIT(chunk->used);
+    *bits_of_starts(chunk, chunk->used) |= BIT(chunk->used);
     chunk->used += lines;
-    chunk->live++;
-    chunk->total++;
+    chunk->live += lines;
     journal.written += lines;
     return position;
 }
@@ -251,20 +314,19 @@ chunk_move(uint32_t number)
 {
     int failed = 0;
     journal.chunks[number].is_open = 1; /* it stays while it is read */
-    for (uint32_t line = 0; line < journal.chunks[number].used && !failed; line++) {
-        uint64_t left = *chunk_bits(&journal.chunks[number], line) >> (line % 64);
-        if (left == 0) line |= 63; /* none in the rest of these 64 */
-        if (!(left & 1)) continue;
+    for (uint32_t line = 0; !failed; line++) {
+        line = next_set(&journal.chunks[number], bits_in_use, line);
+        if (line >= journal.chunks[number].used) break;
         uint32_t position = number << CHUNK_BITS | line;
         const PlaceHead *head = (PlaceHead *)journal_place(position);
         Ring *ring = journal.rings[head->ring];
-        uint32_t lines = lines_of(head), to = journal_room(ring_is_long(ring) ? MOVED_LONG : MOVED, lines);
+        uint32_t lines = lines_of(head), to = journal_room(MOVED, lines);
         if (to == NOWHERE) failed = -1;
         else {
             memcpy(journal_place(to), head, (size_t)lines * LINE);
             ring_moves(ring, head->index, to);
-            *chunk_bits(&journal.chunks[number], line) &= ~BIT(line);
-            journal.chunks[number].live--;
+            *bits_in_use(&journal.chunks[number], line) &= ~BIT(line);
+            journal.chunks[number].live -= lines;
         }
     }
     journal.chunks[number].is_open = 0;
@@ -276,7 +338,7 @@ chunk_move(uint32_t number)
 static uint32_t
 journal_enter(Ring *ring)
 {
-    uint32_t number = 1;
+    uint32_t number;
     if (journal.rings_there + 1 >= journal.ring_count) {
         if (journal.ring_count == journal.ring_room) {
             uint32_t room = journal.ring_room ? 2 * journal.ring_room : 64;
@@ -291,18 +353,29 @@ journal_enter(Ring *ring)
         number = journal.ring_count ? journal.ring_count : 1;
         journal.ring_count = number + 1;
     }
-    else while (journal.rings[number] != NULL) number++;
+    else {
+        while (journal.lowest_ring == 0 || journal.rings[journal.lowest_ring] != NULL) journal.lowest_ring++;
+        number = journal.lowest_ring;
+    }
     journal.rings[number] = ring;
     journal.rings_there++;
     return number;
 }
 
-/* A history goes, and has no entries any more. With the last one goes all that is left. */
+/* A history goes, and has no entries any more. With the last one goes all that is left, and with others some: many may go at
+ * a time when nothing is written. */
 static void
 journal_leave(uint32_t number)
 {
     journal.rings[number] = NULL;
-    if (--journal.rings_there) return;
+    if (number < journal.lowest_ring) journal.lowest_ring = number;
+    if (--journal.rings_there) {
+        PyObject *kind, *error, *trace;
+        PyErr_Fetch(&kind, &error, &trace);
+        journal_tidy();
+        PyErr_Restore(kind, error, trace);
+        return;
+    }
     for (uint32_t i = 0; i < journal.count; i++)
         if (journal.chunks[i].is_there) chunk_give_back(i);
     memset(journal.open, 0, sizeof(journal.open));
@@ -311,4 +384,5 @@ journal_leave(uint32_t number)
     journal.chunks = NULL;
     journal.rings = NULL;
     journal.count = journal.allocated = journal.ring_count = journal.ring_room = 0;
+    journal.lowest_chunk = journal.lowest_ring = 0;
 }

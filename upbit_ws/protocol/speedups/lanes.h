@@ -1,5 +1,9 @@
 /* `Lane`: files payloads of one slot in one spelling. Part of module.c. */
 
+#if defined(__GNUC__) && defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define TIMESTAMP_DIGITS 13
 
 static PyObject *str_take, *str_take_identified;

@@ -82,14 +82,6 @@ copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t 
 #define STREAM_END() ((void)0)
 #endif
 
-#define LONG 64
-
-static int
-ring_is_long(const Ring *self)
-{
-    return self->maxlen > LONG;
-}
-
 /* For the journal: an entry stands elsewhere now. */
 static void
 ring_moves(Ring *self, uint32_t index, uint32_t to)
@@ -278,7 +270,6 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
         return -1;
     }
     self->maxlen = (uint32_t)maxlen;
-    self->stream = ring_is_long(self) ? UNKNOWN_LONG : UNKNOWN;
     PyObject *iterator = PyObject_GetIter(entries), *entry;
     if (iterator == NULL) return -1;
     while ((entry = PyIter_Next(iterator)) != NULL) {

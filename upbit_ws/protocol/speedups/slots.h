@@ -28,9 +28,11 @@ core_traverse(SlotCore *self, visitproc visit, void *arg)
 static int
 core_clear(SlotCore *self)
 {
-    self->is_newest = self->has_ring = self->has_window = 0;
+    self->is_newest = 0;
     Py_CLEAR(self->current);
+    self->has_ring = 0;
     Py_CLEAR(self->history);
+    self->has_window = 0;
     Py_CLEAR(self->ids);
     return 0;
 }
