@@ -494,7 +494,9 @@ def test_it_reads_what_another_implementation_reads(
         assert (got, whole.pings, is_broken) == (messages, pings, False)
     elif "shortest form" not in str(whole.error):
         # A rule broken in a head is seen before the payload is there, a wrong letter before its message is complete.
-        assert (got, whole.pings) == (messages, pings[: len(whole.pings)])
+        # Theirs inflates frame by frame, ours a message when it is whole: pings between its fragments are answered still.
+        seen_by_both = min(len(whole.pings), len(pings)) if "inflate" in str(whole.error) else len(whole.pings)
+        assert (got, whole.pings[:seen_by_both]) == (messages, pings[:seen_by_both])
         assert is_broken or theirs(data + MORE, deflate)[2]
 
 

@@ -102,3 +102,13 @@ def test_a_trade_without_an_id_and_a_candle_whose_start_does_not_end_are_left_to
 def test_there_are_no_lanes_for_private_streams_and_for_other_heads() -> None:
     assert lane_for(new_slot(StreamKey(DataType.TICKER, "KRW-BTC"), 10), b'{"type":"trade"') is None
     assert lane_for(new_slot(StreamKey(DataType.MY_ORDER, ""), 10), b'{"type":"myOrder"') is None
+
+
+@pytest.mark.parametrize("levels", [(10_000, 10_000.0), (10_000.0, 10_000)])
+def test_levels_that_are_equal_and_written_in_two_ways_are_read_as_each_is_written(levels: tuple[Any, Any]) -> None:
+    for level in levels:
+        slot = new_slot(StreamKey(DataType.ORDERBOOK, "KRW-BTC", level), 10)
+        payload = b'{"type":"orderbook","code":"KRW-BTC","timestamp":1700000000001,"level":%s}' % str(level).encode()
+        lanes = [lane for stop in range(1, len(payload)) if (lane := lane_for(slot, payload[:stop])) is not None]
+
+        assert lanes[0].file(payload, (1.0, 1))

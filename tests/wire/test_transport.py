@@ -705,3 +705,8 @@ def test_it_is_let_go_of_while_its_buffer_is_held_as_after_a_fork_in_mid_send(op
         with memoryview(transport._outgoing):
             transport.abort()
         assert transport.fileno() == -1
+
+
+@pytest.mark.parametrize(("asked", "given"), [(253_952, 126_976), (126_977, 126_976), (1_024, 1_024)])
+def test_a_read_that_makes_an_object_stays_below_what_is_mapped_anew_each_time(asked: int, given: int) -> None:
+    assert TransportSettings(read_size=asked).object_size == given

@@ -29,7 +29,7 @@ enum { UNKNOWN, MOVED, FIRST_SPAN, STREAMS = FIRST_SPAN + SPANS };
 typedef struct {
     double received_at;
     int64_t epoch;
-    uint32_t length, is_apart; /* where it is, an object (a large payload) stands in place of the bytes */
+    uint32_t length, is_apart; /* of what follows: the payload, or where it is large and apart, a pointer to the object */
     uint32_t ring, index;      /* whose it is: the number of the history, and which of its positions */
 } PlaceHead;
 
@@ -63,13 +63,7 @@ static void ring_moves(Ring *ring, uint32_t index, uint32_t to);
 static uint32_t
 lines_for(size_t length)
 {
-    return (uint32_t)((sizeof(PlaceHead) + length + LINE - 1) / LINE);
-}
-
-static uint32_t
-lines_of(const PlaceHead *head)
-{
-    return lines_for(head->is_apart ? sizeof(PyObject *) : head->length);
+    return (uint32_t)(whole_lines(sizeof(PlaceHead) + length) / LINE);
 }
 
 static char *
@@ -320,7 +314,7 @@ chunk_move(uint32_t number)
         uint32_t position = number << CHUNK_BITS | line;
         const PlaceHead *head = (PlaceHead *)journal_place(position);
         Ring *ring = journal.rings[head->ring];
-        uint32_t lines = lines_of(head), to = journal_room(MOVED, lines);
+        uint32_t lines = lines_for(head->length), to = journal_room(MOVED, lines);
         if (to == NOWHERE) failed = -1;
         else {
             memcpy(journal_place(to), head, (size_t)lines * LINE);

@@ -42,8 +42,8 @@ is_same(const char *one, const char *other, Py_ssize_t length)
 static const char *
 find_last(const char *start, const char *end, const char *what, Py_ssize_t length)
 {
-    const char *at = end - length;
     if (end - start < length) return NULL;
+    const char *at = end - length;
 #if defined(__GNUC__) && defined(__SSE2__)
     const __m128i first = _mm_set1_epi8(*what);
     for (; at - start >= 15; at -= 16) {
