@@ -246,19 +246,19 @@ is_tidy(void)
     return closed <= UNTIDY_CHUNKS || 2 * live >= used;
 }
 
-/* The chunk that has the least in use, in eighths. Of equal ones that with the fewest others on its field, which has to be
- * empty to go back to the system. */
+/* The chunk that has the least in use, in eighths. Equal ones are taken in their order: those of one field stand together, and
+ * only an empty field goes back to the system. */
 static uint32_t
 chunk_to_move(void)
 {
     uint32_t best = NOWHERE;
-    uint64_t least = UINT64_MAX;
+    uint32_t least = UINT32_MAX;
     for (uint32_t i = 0; i < journal.count; i++) {
         const Chunk *chunk = &journal.chunks[i];
         if (!is_tidied(chunk)) continue;
-        uint64_t rank = ((uint64_t)chunk->live * 8 / chunk->used) << 32 | land_beside(&chunk->land);
-        if (rank < least) {
-            least = rank;
+        uint32_t eighths = chunk->live * 8 / chunk->used;
+        if (eighths < least) {
+            least = eighths;
             best = i;
         }
     }

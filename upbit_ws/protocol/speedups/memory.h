@@ -153,16 +153,6 @@ land_take(Land *land, size_t count, size_t each)
     return 0;
 }
 
-/* How many blocks are in use on the field of a block, itself included; 0 where it is on none. */
-static uint32_t
-land_beside(const Land *land)
-{
-#if defined(__linux__)
-    if (land->is_on_field) return (uint32_t)((Field *)((uintptr_t)land->block & ~(uintptr_t)(FIELD - 1)))->live;
-#endif
-    return 0;
-}
-
 static void
 land_give_back(Land *land)
 {
