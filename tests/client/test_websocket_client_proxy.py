@@ -479,7 +479,19 @@ def test_the_exchange_lists_what_is_subscribed(
     }  # fmt: skip
     # No snapshot was asked of the trades: the list is what confirms them.
     assert StreamKey(DataType.TRADE, BTC) in manager.subscriptions.confirmed(Endpoint.PUBLIC)
-    assert manager.get_connection_metrics()[0].requests_sent == 2
+    before = manager.get_connection_metrics()[0].requests_sent
+    manager.list_subscriptions()
+    assert manager.get_connection_metrics()[0].requests_sent == before + 1
+
+
+def test_a_list_asked_for_without_a_connection_is_not_asked_for_later(
+    manager: GlobalWebSocketManager, proxy: WebSocketClientProxy
+) -> None:
+    manager.list_subscriptions()
+    got: list[Any] = []
+    proxy.subscribe_ticker([BTC], got.append)
+    wait_until(lambda: bool(got), "the first event")
+    assert manager.get_connection_metrics()[0].requests_sent == 1
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,9 @@ class ManagerReports:
             raise InvalidArgumentError("endpoint", problem, "endpoint=Endpoint.PUBLIC")
         check_seconds("timeout", timeout, optional=False)
         subscriptions, deadline = self.subscriptions, self.clock() + timeout
+        self.check_usable()
+        if subscriptions.wanted(endpoint) is None:  # a question would stay for the next connection
+            return SubscriptionList("", frozenset())
         before = subscriptions.ask_listing(endpoint)
         while subscriptions.listings(endpoint) == before:
             self.check_usable()
