@@ -11,7 +11,7 @@ from typing import Any, Final
 
 __all__ = ["speedups"]
 
-_VERSION: Final = 4
+_VERSION: Final = 5
 
 
 def _load() -> Any:

@@ -55,6 +55,8 @@ class ObservedManager(GlobalWebSocketManager):
         super().__init__(config, clock=clock)
         pool: Any = self.pool
         pool.ingest = self._ingest
+        pool.intake = self._intake
+        pool.finish = self._finish
         pool.open_epoch = self._open_epoch
         pool.wait = self._wait
         pool.fill = self._fill
@@ -69,12 +71,29 @@ class ObservedManager(GlobalWebSocketManager):
     # -- in place of the pool's methods: the same, listened to ---------------------------------------------------------
 
     def _ingest(self, endpoint: Endpoint, epoch: int, messages: list[bytes], now: float) -> Any:
+        return self._listen(lambda: type(self.pool).ingest(self.pool, endpoint, epoch, messages, now))
+
+    def _finish(self, endpoint: Endpoint, *left: Any) -> Any:
+        return self._listen(lambda: type(self.pool).finish(self.pool, endpoint, *left))
+
+    def _intake(self, epoch: int, clock: Callable[[], float], interval: float) -> Any:
+        def now() -> float:  # it asks before each batch, and so behind each but the last
+            self._check_values()
+            return clock()
+
+        return type(self.pool).intake(self.pool, epoch, now, interval)
+
+    def _listen(self, file: Callable[[], Any]) -> Any:
         self._inside.is_filing = True
         try:
-            result = type(self.pool).ingest(self.pool, endpoint, epoch, messages, now)
+            result = file()
         finally:
             self._inside.is_filing = False
         self.controls += len(result.controls)
+        self._check_values()
+        return result
+
+    def _check_values(self) -> None:
         for key, slot in list(self.pool._slots.items()):
             current = slot.current
             if current is None:
@@ -86,7 +105,6 @@ class ObservedManager(GlobalWebSocketManager):
             if newest[1] < before[1] and not self.may_go_back:
                 self.violations.append(f"I3: {key} went from {before[1]!r} back to {newest[1]!r}")
             self._newest[key] = newest
-        return result
 
     def _open_epoch(self, endpoint: Endpoint, now: float, *, replaces: int | None = None) -> int:
         epoch = type(self.pool).open_epoch(self.pool, endpoint, now, replaces=replaces)

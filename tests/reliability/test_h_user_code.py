@@ -739,15 +739,15 @@ def test_H16_a_bug_in_the_io_thread_is_said_and_survived(
     with WebSocketClientProxy("h16", manager=manager) as proxy:
         proxy.subscribe_ticker([code], got.append)
         wait_until(lambda: bool(got), "the first event")
-        ingest, crashes = manager.pool.ingest, []
+        go_on, crashes = manager.pool._go_on, []
 
         def broken(*arguments: Any) -> Any:
             crashes.append(1)
             if len(crashes) == 1:
                 raise ZeroDivisionError("a bug, injected")
-            return ingest(*arguments)
+            return go_on(*arguments)
 
-        monkeypatch.setattr(manager.pool, "ingest", broken)
+        monkeypatch.setattr(manager.pool, "_go_on", broken)
         wait_until(lambda: bool(crashes), "the crash")
         wait_until(lambda: manager.connection_statuses()[0].epoch == 2, "the comeback")
         count = len(got)

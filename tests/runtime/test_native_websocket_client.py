@@ -134,15 +134,15 @@ def test_an_error_of_our_own_is_told_and_survived(
 
     monkeypatch.setattr(native_websocket_client, "_CRASH_DELAY", 0.1)
     manager = make_manager(exchange.url)
-    ingest, calls = manager.pool.ingest, []
+    go_on, calls = manager.pool._go_on, []
 
     def broken(*arguments: Any) -> Any:
         calls.append(arguments)
         if len(calls) == 1:
             raise ZeroDivisionError("a bug")
-        return ingest(*arguments)
+        return go_on(*arguments)
 
-    monkeypatch.setattr(manager.pool, "ingest", broken)
+    monkeypatch.setattr(manager.pool, "_go_on", broken)
     with caplog.at_level(logging.CRITICAL, "upbit_ws"), SimpleWebSocketClient("bug", manager=manager) as client:
         client.register_interest([TICKER], ["KRW-BTC"])
 

@@ -226,7 +226,7 @@ class Reads:
         self.messages: list[bytes] = []
         self.pongs: list[bytes] = []
 
-    def wait(self, timeout: float) -> tuple[bool, bool]:
+    def wait(self, timeout: float, intake: object) -> tuple[bool, bool]:
         return True, False
 
     def take(self) -> list[bytes]:
@@ -264,7 +264,7 @@ def test_what_is_no_data_never_moves_the_last_sign_of_life_back(then: list[bytes
         seen.append(session.last_frame_at)
     session.is_retiring = True
     session._due = clock()
-    reads.wait = lambda timeout: (False, False)  # type: ignore[method-assign]
+    reads.wait = lambda timeout, intake: (False, False)  # type: ignore[method-assign]
     session.step(0.0)
     seen.append(session.last_frame_at)
 

@@ -19,6 +19,13 @@ class Line:
     reads: int = 0
 
 
+@define(eq=False)
+class Filed:
+    """What an intake counts."""
+
+    messages: int = 0
+
+
 class TestHistogram:
     def test_without_values_there_are_no_quantiles(self) -> None:
         assert Histogram().quantile(0.5) is None
@@ -88,21 +95,36 @@ class TestConnectionMeter:
         meter = ConnectionMeter(Endpoint.PUBLIC)
         first, second = Line(100, 3), Line(7, 1)
         meter.attempt()
-        meter.connected(first)
+        meter.connected(first, Filed())
         assert (meter.bytes, meter.reads) == (100, 3)
         first.bytes_received = 150
         meter.disconnected(first, 12.0)
         meter.disconnected(first, 12.0)
         meter.attempt()
-        meter.connected(second)
+        meter.connected(second, Filed())
         assert (meter.bytes, meter.reads) == (157, 4)
         metrics = meter.snapshot(ConnectionState.CONNECTED, epoch=2, connected_for=3.0)
         assert (metrics.connects, metrics.reconnects, metrics.connected_seconds) == (2, 1, 15.0)
         assert (metrics.bytes, metrics.reads, metrics.epoch) == (157, 4, 2)
 
+    def test_while_one_connection_takes_over_from_another_both_count(self) -> None:
+        meter = ConnectionMeter(Endpoint.PUBLIC)
+        old, new, filed, others = Line(100, 3), Line(7, 1), Filed(20), Filed(2)
+        meter.connected(old, filed)
+        meter.seen += 5
+        meter.connected(new, others)
+        assert (meter.bytes, meter.reads, meter.messages) == (107, 4, 27)
+
+        meter.disconnected(old, 12.0)
+        assert (meter.bytes, meter.reads, meter.messages) == (107, 4, 27)
+        new.bytes_received, others.messages = 8, 3
+        assert (meter.bytes, meter.messages) == (108, 28)
+        meter.disconnected(new, 1.0)
+        assert (meter.bytes, meter.reads, meter.messages) == (108, 4, 28)
+
     def test_everything_counted_is_in_the_snapshot(self) -> None:
         meter = ConnectionMeter(Endpoint.PRIVATE)
-        meter.messages += 5
+        meter.seen += 5
         meter.request()
         meter.ping()
         meter.pong(0.2)
@@ -126,9 +148,8 @@ class TestPerformanceMeter:
         assert performance.last == PerformanceMetrics(measured_at=100.0)
         meters = {endpoint: ConnectionMeter(endpoint) for endpoint in (Endpoint.PUBLIC, Endpoint.PRIVATE)}
         for meter in meters.values():
-            line = Line(500, 5)
-            meter.connected(line)
-            meter.connected(line)
+            meter.connected(Line(500, 5), Filed())
+            meter.connected(Line(500, 5), Filed())
             meter.pong(0.1)
         totals = Totals(messages=200, decode_errors=1, stale_dropped=2, duplicates=3, out_of_order=4, dropped=5)
         measured = performance.measure(evolve(totals, events={"ticker": 200}), meters, 110.0)
@@ -137,8 +158,8 @@ class TestPerformanceMeter:
             uptime=10.0,
             messages=200,
             messages_per_second=20.0,
-            bytes=1000,
-            bytes_per_second=100.0,
+            bytes=2000,
+            bytes_per_second=200.0,
             decode_errors=1,
             stale_dropped=2,
             duplicates=3,

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import Enum, unique
-from typing import Final
+from typing import Final, Protocol
 
 from upbit_ws.records import define
 
-__all__ = ["EpochManager", "Standing"]
+__all__ = ["EpochManager", "Pulse", "Standing"]
 
 MAX_CLOSED = 4096
 """Closed epochs remembered at the most. At one reconnect per minute that is almost three days of final values."""
@@ -36,16 +36,38 @@ class Standing(Enum):
 _NEWEST: Final = Standing.NEWEST
 
 
+class Pulse(Protocol):
+    """Admits batches of one epoch without a call of `EpochManager.admit`, while it is the newest one."""
+
+    is_newest: bool
+    """Written by the manager."""
+
+    @property
+    def alive_at(self) -> float:
+        """When the last batch arrived."""
+
+
 @define(slots=True)
 class _Epoch:
     endpoint: Hashable
     alive_at: float
     is_open: bool = True
+    is_newest: bool = True
+    """Of the open ones of its endpoint."""
     doubted_at: float | None = None
+    pulse: Pulse | None = None
 
     @property
     def vouched_at(self) -> float:
-        return self.alive_at if self.doubted_at is None else self.doubted_at
+        if self.doubted_at is not None:
+            return self.doubted_at
+        pulse = self.pulse
+        return self.alive_at if pulse is None else max(self.alive_at, pulse.alive_at)
+
+    def stand(self, *, is_newest: bool) -> None:
+        self.is_newest = is_newest
+        if self.pulse is not None:
+            self.pulse.is_newest = is_newest
 
 
 class EpochManager:
@@ -69,6 +91,7 @@ class EpochManager:
         for epoch in self._open.get(endpoint, ()):
             if epoch != replaces:
                 self.close(epoch, now)
+            self._epochs[epoch].stand(is_newest=False)
         self._last += 1
         self._epochs[self._last] = _Epoch(endpoint, now)
         self._open[endpoint] = (*self._open.get(endpoint, ()), self._last)
@@ -83,11 +106,13 @@ class EpochManager:
         if entry is None or not entry.is_open:
             return
         entry.is_open = False
-        entry.alive_at = min(entry.vouched_at, now)
+        entry.stand(is_newest=False)
+        entry.alive_at, entry.pulse = min(entry.vouched_at, now), None
         entry.doubted_at = None
         left = tuple(number for number in self._open[entry.endpoint] if number != epoch)
         if left:
             self._open[entry.endpoint] = left
+            self._epochs[left[-1]].stand(is_newest=True)
         else:
             del self._open[entry.endpoint]
         self._closed += 1
@@ -106,7 +131,13 @@ class EpochManager:
         entry = self._epochs[epoch]
         if now > entry.alive_at:
             entry.alive_at = now
-        return _NEWEST if numbers[-1] == epoch else Standing.OLDER
+        return _NEWEST if entry.is_newest else Standing.OLDER
+
+    def follow(self, epoch: int, pulse: Pulse) -> None:
+        """From now on batches of an open epoch are admitted by `pulse` as well, which hears when they no longer count."""
+        entry = self._epochs[epoch]
+        entry.pulse = pulse
+        pulse.is_newest = entry.is_newest
 
     def current(self, endpoint: Hashable) -> int | None:
         """The newest open epoch of `endpoint`, None while it has no connection."""

@@ -234,7 +234,6 @@ class NativeWebSocketClient:
         epoch = parts.pool.open_epoch(parts.endpoint, now, replaces=replaces)
         if self._epoch:
             self._reconnects += 1
-        parts.meter.connected(transport)
         session = Session(parts, transport, self._wakeup, epoch, self._cadence, lambda: self._is_stopping)
         self._epoch, self._session, self._next_attempt_at = epoch, session, None
         self._is_refusal_said = False

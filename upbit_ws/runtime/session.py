@@ -14,6 +14,7 @@ from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import ConnectionLostError, PayloadError
 from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.protocol.hearing import Hearing
 from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
 from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.redaction import escape_text, mask_secrets
@@ -22,7 +23,7 @@ from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.records import frozen
 from upbit_ws.runtime.confirmation import Confirmation
-from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.shared.data_pool_manager import DataPoolManager, Intake
 from upbit_ws.shared.metrics import ConnectionMeter
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
@@ -42,8 +43,7 @@ _CONFIRM_STEP: Final = 0.25
 #: is awake: without this, a suspend would show no earlier than the next ping.
 _LOOK: Final = 2.0
 _NEVER: Final = float("inf")
-#: While data flows, the clocks hear of it this often (seconds) and whenever they are asked; shorter pauses are nothing
-#: to them, and telling them of every read cost as much as filing what it brought.
+#: Of the data that comes within so many seconds, the clocks hear when the first came and when the last.
 _TELL_EVERY: Final = 0.05
 
 
@@ -114,11 +114,10 @@ class Session:
         #: A successor has taken over: nothing is asked for here any more.
         self.is_retiring = False
         self.opened_at = now
-        #: When data was last read, the last of these moments that the clocks were told, and from when on they are to be
-        #: told at once.
-        self._heard_at = -_NEVER
-        self._told_at = -_NEVER
-        self._tell_from = -_NEVER
+        self._intake = parts.pool.intake(epoch, parts.clock, _TELL_EVERY)
+        #: When data was read; the clocks hear of it when they are asked.
+        self._heard: Hearing | Intake = self._intake or Hearing(_TELL_EVERY)
+        parts.meter.connected(transport, self._heard)
         #: The error frame that the exchange sent before it closed, if it did.
         self.rejection: tuple[str, str] | None = None
 
@@ -127,17 +126,17 @@ class Session:
     @property
     def last_frame_at(self) -> float:
         """When anything was last read."""
-        return max(self._liveness.last_bytes_at, self._heard_at)
+        return max(self._liveness.last_bytes_at, self._heard.heard_at)
 
     @property
     def has_data(self) -> bool:
         """Whether any data was read."""
-        return self._heard_at > -_NEVER
+        return self._heard.heard_at > -_NEVER
 
     @property
     def last_data_at(self) -> float:
         """When data was last read."""
-        return max(self._liveness.last_data_at, self._heard_at)
+        return max(self._liveness.last_data_at, self._heard.heard_at)
 
     @property
     def renew_at(self) -> float:
@@ -168,7 +167,7 @@ class Session:
             limit = patience
         if limit < 0.0:
             limit = 0.0
-        readable, woken = transport.wait(limit)
+        readable, woken = transport.wait(limit, self._intake)
         if readable:
             messages = transport.take()
             now = self._now = clock()
@@ -180,22 +179,30 @@ class Session:
                 self._take_pongs(now)
         else:
             now = self._now = clock()
+        if self._heard.is_due:
+            self._tell()
         if not woken and now < self._due:
             return False
         self._due = self._housekeep(now)
         return True
 
     def _take(self, messages: Sequence[bytes], now: float) -> None:
-        parts = self._parts
-        result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
-        parts.meter.messages += len(messages)
+        parts, intake = self._parts, self._intake
+        if intake is None:
+            result = parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
+        elif intake.file(messages, now):
+            return
+        else:
+            left = intake.take_left()
+            result = (
+                parts.pool.ingest(parts.endpoint, self.epoch, messages, now)
+                if left is None
+                else parts.pool.finish(parts.endpoint, *left)
+            )
+        parts.meter.seen += len(messages)
         if len(result.controls) + result.unusable < len(messages):
             # Replies to requests say nothing about the feed: an error frame must not pass for data, nor must garbage.
-            heard_before, self._heard_at = self._heard_at, now
-            if now >= self._tell_from:
-                if heard_before > self._told_at:
-                    self._tell_liveness(heard_before)  # the pause since then counts
-                self._tell_liveness(now)
+            self._heard.hear(now)
         else:
             self._note_bytes(now)
         if result.reopened:
@@ -206,21 +213,20 @@ class Session:
         for control in result.controls:
             self._take_control(control, now)
 
-    def _tell_liveness(self, heard_at: float) -> None:
-        """Data was read at `heard_at`."""
-        self._told_at = heard_at
-        self._tell_from = heard_at + _TELL_EVERY
-        self._liveness.on_bytes(heard_at)
-        if self._liveness.on_data(heard_at):
-            self._parts.pool.trust(self.epoch)
+    def _tell(self) -> None:
+        """The clocks hear when data was read."""
+        for heard_at in self._heard.take():
+            self._liveness.on_bytes(heard_at)
+            if self._liveness.on_data(heard_at):
+                self._parts.pool.trust(self.epoch)
 
     def _note_bytes(self, now: float) -> None:
         """Something was read that was no data. The clocks hear of earlier data first: they must not go back."""
-        if self._heard_at > self._told_at:
-            self._tell_liveness(self._heard_at)
+        self._tell()
         self._liveness.on_bytes(now)
 
     def _take_pongs(self, now: float) -> None:
+        self._tell()  # first: the clocks must not go back
         for payload in self.transport.pongs:
             rtt = self._liveness.on_pong(payload, now)
             if rtt is not None:
@@ -251,10 +257,9 @@ class Session:
         """Do what is due; return when to look again."""
         if self._is_stopping():
             raise Retired("closed by its owner")
-        if self._heard_at > self._told_at:
-            self._tell_liveness(self._heard_at)
+        self._tell()
         self._tick_liveness(now)
-        self._tell_from = -_NEVER
+        self._heard.is_awaited = self._liveness.suspected_since is not None
         if self.is_retiring:
             return min(self._liveness.next_deadline(), now + _LOOK)
         if now >= self._confirm_at:

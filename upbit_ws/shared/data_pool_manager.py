@@ -10,9 +10,10 @@ connection could overwrite a value of its successor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
+from upbit_ws._extension import speedups
 from upbit_ws.exceptions import PayloadError
 from upbit_ws.models import decode_event
 from upbit_ws.protocol.account_slots import slot_for
@@ -29,7 +30,7 @@ from upbit_ws.shared.pool_waiting import PoolWaiting, collect_waiters
 from upbit_ws.shared.waiting import Waiter
 from upbit_ws.types import DataType, Endpoint, Retention, StreamKey
 
-__all__ = ["DataPoolManager", "Ingested", "PoolCounters"]
+__all__ = ["DataPoolManager", "Ingested", "Intake", "PoolCounters"]
 
 _WIRE_NAMES: Final = frozenset(data_type.value for data_type in DataType)
 _CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
@@ -63,6 +64,33 @@ class Ingested:
         fired, self.fired = self.fired, _NO_WAITERS
         for waiter in fired:
             waiter.fire()
+
+
+class Intake(Protocol):
+    """Files batches of one epoch, and notes when data was read as `Hearing` does. In C, see `speedups/intake.h`."""
+
+    messages: int
+    """Of batches that left nothing to do."""
+    heard_at: float
+    alive_at: float
+    is_newest: bool
+    is_awaited: bool
+    is_due: bool
+
+    def file(self, messages: Sequence[bytes], now: float) -> bool:
+        """File a batch. False where `take_left` says what is left to do, or the epoch is not the newest one."""
+
+    def serve(self, inlet: Any, timeout: float | None, is_flowing: bool) -> Any:
+        """Read and file, see `upbit_ws.wire.transport`."""
+
+    def take_left(self) -> tuple[Sequence[bytes], int, Stamp, Ingested] | None:
+        """What the last batch left to do, once, for `finish`."""
+
+    def hear(self, now: float) -> None:
+        """See `Hearing`."""
+
+    def take(self) -> list[float]:
+        """See `Hearing`."""
 
 
 @frozen
@@ -100,6 +128,8 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         #: Log slots that two connections deliver at once, see `close_epoch`.
         self._pending: list[Slot] = []
         self._messages = 0
+        #: Of the open epochs; they count what they filed alone.
+        self._intakes: dict[int, Intake] = {}
         self._unwanted = 0
         self._stale = 0
         self._retired_older = 0
@@ -195,6 +225,9 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         left: list[tuple[Slot, Reopened]] = []
         with self._lock:
             self._epochs.close(epoch, now)
+            intake = self._intakes.pop(epoch, None)
+            if intake is not None:
+                self._messages += intake.messages
             for slot in self._pending:
                 if slot.pending is not None and slot.pending.epoch == epoch:
                     left.append((slot, slot.pending))
@@ -239,6 +272,39 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
 
     # -- filing -------------------------------------------------------------------------------------------------------
 
+    def intake(self, epoch: int, clock: Callable[[], float], interval: float) -> Intake | None:
+        """What files batches of an open epoch in C and says what is left, for `finish`; None without the extension.
+
+        Args:
+            clock: monotonic seconds.
+            interval: see `Hearing`.
+        """
+        if speedups is None:
+            return None
+        with self._lock:
+            intake: Intake = speedups.Intake(
+                acquire=self._lock.acquire,
+                release=self._lock.release,
+                by_start=self._lanes_by_start,
+                by_head=self._lanes,
+                attend=self._attend_locked,
+                make_result=Ingested,
+                clock=clock,
+                epoch=epoch,
+                interval=interval,
+            )
+            self._epochs.follow(epoch, intake)
+            self._intakes[epoch] = intake
+        return intake
+
+    def finish(
+        self, endpoint: Endpoint, messages: Sequence[bytes], position: int, stamp: Stamp, result: Ingested
+    ) -> Ingested:
+        """What an intake left to do of a batch that it filed up to `position`."""
+        with self._lock:
+            self._messages += len(messages)
+        return self._go_on(endpoint, messages, position, stamp, result)
+
     def ingest(self, endpoint: Endpoint, epoch: int, messages: Sequence[bytes], now: float) -> Ingested:
         """File one read batch of a connection. Called by its I/O thread."""
         result = Ingested()
@@ -252,13 +318,18 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
                     return result
                 messages = self._still_counting_locked(messages, epoch)
             position = file_batch(messages, 0, self._lanes_by_start, self._lanes, stamp, self._attend_locked, result)
+        return self._go_on(endpoint, messages, position, stamp, result)
+
+    def _go_on(
+        self, endpoint: Endpoint, messages: Sequence[bytes], position: int, stamp: Stamp, result: Ingested
+    ) -> Ingested:
         if result.fired:
             result.wake()
         while position < len(messages):
             # One at a time, so that subscribers get all of a batch in the order in which it came.
             self._ingest_unmatched(messages[position], stamp, result)
             with self._lock:
-                if not self._epochs.is_current(endpoint, epoch):
+                if not self._epochs.is_current(endpoint, stamp[1]):
                     self._stale += len(messages) - position - 1
                     return result
                 position = file_batch(
@@ -395,7 +466,7 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         with self._lock:
             slots = list(self._slots.values())
             return PoolCounters(
-                messages=self._messages,
+                messages=self._messages + sum(intake.messages for intake in self._intakes.values()),
                 undecodable=self._undecodable,
                 unknown=self._unknown,
                 unwanted=self._unwanted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import evolve
 
@@ -101,6 +101,28 @@ class Traffic(Protocol):
         """Read batches."""
 
 
+class Tally(Protocol):
+    """Counts messages that the I/O thread never saw."""
+
+    @property
+    def messages(self) -> int:
+        """So many."""
+
+
+class _Counts(NamedTuple):
+    bytes: int
+    reads: int
+    messages: int
+
+    def plus(self, connections: Iterable[tuple[Traffic, Tally]]) -> _Counts:
+        total = self
+        for transport, tally in connections:
+            total = _Counts(
+                total.bytes + transport.bytes_received, total.reads + transport.reads, total.messages + tally.messages
+            )
+        return total
+
+
 class ConnectionMeter:
     """Counts one endpoint's connections over their whole life. Written by its I/O thread, read by any."""
 
@@ -109,31 +131,32 @@ class ConnectionMeter:
         self.rtt = Histogram()
         self.attempts = 0
         self.connects = 0
-        #: Data messages. Counted up by the I/O thread itself: a call would cost more than the rest of counting.
-        self.messages = 0
+        #: Messages that its I/O thread saw. Counted up there: a call would cost more than the rest of counting.
+        self.seen = 0
         self.requests = 0
         self.pings = 0
         self.pongs = 0
-        self._bytes = 0  # of connections that are over
-        self._reads = 0
-        self._seconds = 0.0
-        self._transport: Traffic | None = None
+        self._seconds = 0.0  # of connections that are over
+        #: What such connections counted, and what is open (two while one takes over from the other). Replaced as a
+        #: whole: whoever reads it meanwhile counts each connection once.
+        self._past_and_open: tuple[_Counts, tuple[tuple[Traffic, Tally], ...]] = (_Counts(0, 0, 0), ())
 
     def attempt(self) -> None:
         """A dial began."""
         self.attempts += 1
 
-    def connected(self, transport: Traffic) -> None:
-        """The upgrade succeeded; what `transport` counts is counted here as well."""
+    def connected(self, transport: Traffic, tally: Tally) -> None:
+        """The upgrade succeeded; what `transport` and `tally` count is counted here as well."""
         self.connects += 1
-        self._transport = transport
+        past, opened = self._past_and_open
+        self._past_and_open = past, (*opened, (transport, tally))
 
     def disconnected(self, transport: Traffic, seconds: float) -> None:
         """The connection is over after `seconds`. A second report of the same one counts for nothing."""
-        if self._transport is transport:
-            self._transport = None
-            self._bytes += transport.bytes_received
-            self._reads += transport.reads
+        past, opened = self._past_and_open
+        ended = [pair for pair in opened if pair[0] is transport]
+        if ended:
+            self._past_and_open = past.plus(ended), tuple(pair for pair in opened if pair[0] is not transport)
             self._seconds += seconds
 
     def request(self) -> None:
@@ -150,16 +173,23 @@ class ConnectionMeter:
         self.rtt.record(rtt)
 
     @property
+    def messages(self) -> int:
+        """Data messages on all connections, the present one included."""
+        return self.seen + self._counts().messages
+
+    @property
     def bytes(self) -> int:
         """Bytes received on all connections, the present one included."""
-        transport = self._transport
-        return self._bytes + (transport.bytes_received if transport is not None else 0)
+        return self._counts().bytes
 
     @property
     def reads(self) -> int:
         """Read batches on all connections, the present one included."""
-        transport = self._transport
-        return self._reads + (transport.reads if transport is not None else 0)
+        return self._counts().reads
+
+    def _counts(self) -> _Counts:
+        past, opened = self._past_and_open
+        return past.plus(opened)
 
     def snapshot(
         self,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from attrs import field
 
@@ -43,6 +44,7 @@ _FIN_PATIENCE = 0.1
 
 
 _READABLE = (True, False)
+_NOTHING = (False, False)
 #: Of the numbers that `Inlet.read` answers.
 _WOKEN = 2
 
@@ -74,6 +76,13 @@ class Upgraded:
     headers: Mapping[str, str] = field(factory=dict)
     deflate: DeflateParameters | None = None
     leftover: bytes = b""
+
+
+class Intake(Protocol):
+    """Takes what an inlet reads, see `speedups/intake.h`."""
+
+    def serve(self, inlet: Any, timeout: float | None, is_flowing: bool) -> Any:
+        """As `Inlet.read`, again and again while it can do with the messages; None where that ended by itself."""
 
 
 class Transport:
@@ -161,8 +170,11 @@ class Transport:
         if self._inlet is not None:
             self._inlet.wake_fd = wakeup.fileno()
 
-    def wait(self, timeout: float | None) -> tuple[bool, bool]:
+    def wait(self, timeout: float | None, intake: Intake | None = None) -> tuple[bool, bool]:
         """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
+
+        Args:
+            intake: Gets messages that are read at once, as long as it can do with them; `wait` then goes on waiting.
 
         Returns:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
@@ -175,10 +187,16 @@ class Transport:
         elif self._inlet is not None and not self._outgoing:
             # Wait and read in one call, as nearly always nothing is to be sent.
             try:
-                found = self._inlet.read(timeout, self._is_flowing)
+                if intake is None:
+                    found = self._inlet.read(timeout, self._is_flowing)
+                else:
+                    found = intake.serve(self._inlet, timeout, self._is_flowing)
             except OSError as error:
                 self._failure = lost_by(error, self._host)
                 return _READABLE
+            if found is None:
+                self._is_flowing = self._coalesce > 0.0
+                return _NOTHING
             if found is self._inlet:
                 self._whole = found
             elif type(found) is int:

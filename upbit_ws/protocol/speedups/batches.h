@@ -35,13 +35,15 @@ other_lane_take(PyObject *lane, Arrival *arrival, PyObject **entry)
 
 typedef struct {
     PyObject *attend, *result;
+    int calls;
 } Attention;
 
 /* Tells of a payload that a slot took, if it is attended. */
 static int
-attend_to(SlotCore *slot, PyObject *entry, const Attention *attention)
+attend_to(SlotCore *slot, PyObject *entry, Attention *attention)
 {
     if (!slot->is_attended) return TAKEN;
+    attention->calls++;
     STREAM_END(); /* what is called may let another thread go on */
     PyObject *made = entry != NULL ? Py_NewRef(entry) : core_get_current(slot, NULL);
     PyObject *done = made == NULL ? NULL
@@ -53,7 +55,7 @@ attend_to(SlotCore *slot, PyObject *entry, const Attention *attention)
 
 /* Files one message by its lane. */
 static int
-file_one(PyObject *lane, Arrival *arrival, const Attention *attention)
+file_one(PyObject *lane, Arrival *arrival, Attention *attention)
 {
     PyObject *entry = NULL, *slot = NULL;
     int result;
@@ -99,7 +101,6 @@ fetch_ahead(PyObject *const *lanes, const Arrival *arrivals, int count)
         slots[i] = ((Lane *)lanes[i])->slot;
         if (slots[i] == NULL) continue; /* a lane made by `__new__` alone */
         TOUCH(&slots[i]->current);
-        PREFETCH((const char *)slots[i] + sizeof(SlotCore) - 1);
         PREFETCH(arrivals[i].data + arrivals[i].size - 1);
     }
     for (int i = 0; i < count; i++) {
@@ -215,7 +216,7 @@ PyDoc_STRVAR(file_doc,
 
 static Py_ssize_t
 file_batch(PyObject *batch, Py_ssize_t position, const Arrival *stamp, const StartTable *by_start, PyObject *by_head,
-           const Attention *attention)
+           Attention *attention)
 {
     Few few;
     int result = TAKEN, is_over = 0;
@@ -252,7 +253,7 @@ speedups_file(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "file(list or Inlet, int, StartTable, dict, stamp, attend, result)");
         return NULL;
     }
-    const Attention attention = {args[5], args[6]};
+    Attention attention = {args[5], args[6], 0};
     Arrival stamp = {0};
     Py_ssize_t position = PyLong_AsSsize_t(args[1]);
     if (position < 0) {

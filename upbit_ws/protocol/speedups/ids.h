@@ -11,7 +11,7 @@ typedef struct {
      * the place of the older one, so each is remembered until at least that many others came. */
     PyObject *beside, *beside_older;
     Land land;
-    char unused[8];  /* so that the fields above the sets stand in one line, as with rings */
+    char unused[24]; /* so that the fields above the sets stand in one line, as with rings */
 } IdWindow;
 
 /* -1 where it is no number of 1 to 18 digits without a leading zero. */

@@ -144,16 +144,8 @@ PyDoc_STRVAR(inlet_read_doc,
 "a switch interval.");
 
 static PyObject *
-inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
+inlet_wait_and_read(Inlet *self, int timeout, int is_flowing)
 {
-    if (nargs != 2) {
-        PyErr_SetString(PyExc_TypeError, "read(timeout, is_flowing)");
-        return NULL;
-    }
-    int timeout = args[0] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[0]));
-    int is_flowing = PyObject_IsTrue(args[1]);
-    if (PyErr_Occurred()) return NULL;
-    if (inlet_check(self)) return NULL;
     struct pollfd waiting[2] = {{self->fd, POLLIN, 0}, {self->wake_fd, POLLIN, 0}}; /* a negative one is left out */
     Py_ssize_t got = -1;
     int ready = 0, problem;
@@ -180,6 +172,19 @@ inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
     }
     Py_DECREF(self);
     return found;
+}
+
+static PyObject *
+inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "read(timeout, is_flowing)");
+        return NULL;
+    }
+    int timeout = args[0] == Py_None ? -1 : milliseconds_of(PyFloat_AsDouble(args[0]));
+    int is_flowing = PyObject_IsTrue(args[1]);
+    if (PyErr_Occurred() || inlet_check(self)) return NULL;
+    return inlet_wait_and_read(self, timeout, is_flowing);
 }
 
 /* One read of what is there; BlockingIOError where nothing is. */

@@ -209,6 +209,7 @@ chunk_open(int stream)
     else {
         Land land;
         if (land_take(&land, lines, LINE)) return -1;
+        land_populate(&land);
         if ((number = chunk_number()) == NOWHERE) {
             land_give_back(&land);
             return -1;

@@ -21,7 +21,7 @@
 #endif
 
 /* Raised with every change of what Python expects of this module; `_extension.py` has the same number. */
-#define SPEEDUPS_VERSION 4
+#define SPEEDUPS_VERSION 5
 
 /* Compiled as one, so that the inner loops can be put into each other. Each file needs those above it. */
 #include "words.h"
@@ -35,6 +35,7 @@
 #include "lanes.h"
 #include "starts.h"
 #include "batches.h"
+#include "intake.h"
 
 static PyMethodDef methods[] = {
     {"split", (PyCFunction)(void (*)(void))speedups_split, METH_FASTCALL, split_doc},
@@ -55,7 +56,7 @@ PyInit__upbit_ws_speedups(void)
     str_file = PyUnicode_InternFromString("file");
     if (!str_take || !str_take_identified || !str_file) return NULL;
     if (PyType_Ready(&RingType) < 0 || PyType_Ready(&IdWindowType) < 0 || PyType_Ready(&SlotCoreType) < 0
-        || PyType_Ready(&LaneType) < 0 || PyType_Ready(&StartTableType) < 0)
+        || PyType_Ready(&LaneType) < 0 || PyType_Ready(&StartTableType) < 0 || PyType_Ready(&IntakeType) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
@@ -70,7 +71,8 @@ PyInit__upbit_ws_speedups(void)
         || PyModule_AddObjectRef(module, "IdWindow", (PyObject *)&IdWindowType) < 0
         || PyModule_AddObjectRef(module, "SlotCore", (PyObject *)&SlotCoreType) < 0
         || PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0
-        || PyModule_AddObjectRef(module, "StartTable", (PyObject *)&StartTableType) < 0) {
+        || PyModule_AddObjectRef(module, "StartTable", (PyObject *)&StartTableType) < 0
+        || PyModule_AddObjectRef(module, "Intake", (PyObject *)&IntakeType) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -2,13 +2,16 @@
 
 #define LONGEST_TIMESTAMP 23
 
+/* What is written to stands in one line: a slot with what the collector needs has a multiple of 64 bytes, and then begins
+ * with a line. */
 typedef struct {
     PyObject_HEAD
+    char unused[LINE - sizeof(PyObject)];
     PyObject *current;  /* (payload, stamp) or None; NULL where nobody has asked yet for the newest one, see `is_newest` */
     PyObject *history;
     PyObject *ids;      /* None where payloads have no ids */
     Py_ssize_t revision;
-    Py_ssize_t epoch;
+    int32_t epoch;
     char is_attended;
     char has_ring, has_window; /* whether `history` and `ids` are what C files into: asking them costs a wait for memory */
     char is_newest;  /* the current entry is the last one of the history, and no object yet */
@@ -142,9 +145,31 @@ core_set_timestamp(SlotCore *self, PyObject *value, void *closure)
     return 0;
 }
 
+static PyObject *
+core_get_epoch(SlotCore *self, void *closure)
+{
+    return PyLong_FromLong(self->epoch);
+}
+
+static int
+core_set_epoch(SlotCore *self, PyObject *value, void *closure)
+{
+    if (value == NULL || !PyLong_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "an epoch is an int");
+        return -1;
+    }
+    long long epoch = PyLong_AsLongLong(value);
+    if (epoch == -1 && PyErr_Occurred()) return -1;
+    if (epoch > INT32_MAX || epoch < INT32_MIN) {
+        PyErr_SetString(PyExc_OverflowError, "an epoch must have 32 bits");
+        return -1;
+    }
+    self->epoch = (int32_t)epoch;
+    return 0;
+}
+
 static PyMemberDef core_members[] = {
     {"revision", T_PYSSIZET, offsetof(SlotCore, revision), 0, NULL},
-    {"epoch", T_PYSSIZET, offsetof(SlotCore, epoch), 0, NULL},
     {"is_attended", T_BOOL, offsetof(SlotCore, is_attended), 0, NULL},
     {NULL}
 };
@@ -153,6 +178,7 @@ static PyGetSetDef core_getset[] = {
     {"current", (getter)core_get_current, (setter)core_set_current, NULL, NULL},
     {"history", (getter)core_get_history, (setter)core_set_history, NULL, NULL},
     {"ids", (getter)core_get_ids, (setter)core_set_ids, NULL, NULL},
+    {"epoch", (getter)core_get_epoch, (setter)core_set_epoch, NULL, NULL},
     {"timestamp", (getter)core_get_timestamp, (setter)core_set_timestamp, NULL, NULL},
     {NULL}
 };
