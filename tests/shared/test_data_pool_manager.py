@@ -14,7 +14,8 @@ from tests.payloads import SOME_TIME, candle, orderbook, ticker, trade
 from upbit_ws.events import CandleEvent, OrderbookEvent, TickerEvent, TradeEvent
 from upbit_ws.protocol.gap_filling import RecoveredRow
 from upbit_ws.protocol.slots import Slot
-from upbit_ws.shared.data_pool_manager import DataPoolManager, Ingested
+from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.shared.ingestion import Ingested
 from upbit_ws.types import DataType, Endpoint, StreamKey, WireFormat
 
 PUBLIC, PRIVATE = Endpoint.PUBLIC, Endpoint.PRIVATE

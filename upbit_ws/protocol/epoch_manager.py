@@ -134,7 +134,7 @@ class EpochManager:
         return _NEWEST if entry.is_newest else Standing.OLDER
 
     def follow(self, epoch: int, pulse: Pulse) -> None:
-        """From now on batches of an open epoch are admitted by `pulse` as well, which hears when they no longer count."""
+        """From now on `pulse` admits batches of an open epoch as well; it hears when they no longer count."""
         entry = self._epochs[epoch]
         entry.pulse = pulse
         pulse.is_newest = entry.is_newest

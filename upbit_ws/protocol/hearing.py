@@ -1,8 +1,8 @@
 """When data was read, noted for clocks that hear of it later.
 
-While data flows, the clocks of `upbit_ws.protocol.liveness` need to know of it only when they are asked something; telling
-them of every read cost as much as filing what it brought. So the moments are noted here, and of several within `interval`
-only the last. Pauses that are shorter are nothing to the clocks.
+While data flows, the clocks of `upbit_ws.protocol.liveness` need to know of it only when they are asked something, and
+telling them of every read cost as much as filing what it brought. So the moments are noted here: of several within
+`interval` the first and the last. Shorter pauses are nothing to the clocks.
 
 This exists twice, here and in C (`speedups/intake.h`), where it is a part of what files the data.
 """

@@ -23,7 +23,8 @@ from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.records import frozen
 from upbit_ws.runtime.confirmation import Confirmation
-from upbit_ws.shared.data_pool_manager import DataPoolManager, Intake
+from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.shared.ingestion import Intake
 from upbit_ws.shared.metrics import ConnectionMeter
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter

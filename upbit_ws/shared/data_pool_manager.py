@@ -11,7 +11,7 @@ connection could overwrite a value of its successor.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from upbit_ws._extension import speedups
 from upbit_ws.exceptions import PayloadError
@@ -24,73 +24,19 @@ from upbit_ws.protocol.lanes import Lane, StartTable, file_batch, lane_for
 from upbit_ws.protocol.slots import Entry, Reopened, Slot, Stamp, file_parsed
 from upbit_ws.records import frozen
 from upbit_ws.shared.account_filing import AccountFiling
+from upbit_ws.shared.ingestion import NO_DELIVERIES, NO_WAITERS, Ingested, Intake
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.pool_reading import PoolReading
 from upbit_ws.shared.pool_waiting import PoolWaiting, collect_waiters
 from upbit_ws.shared.waiting import Waiter
 from upbit_ws.types import DataType, Endpoint, Retention, StreamKey
 
-__all__ = ["DataPoolManager", "Ingested", "Intake", "PoolCounters"]
+__all__ = ["DataPoolManager", "PoolCounters"]
 
 _WIRE_NAMES: Final = frozenset(data_type.value for data_type in DataType)
 _CONTROL_KEYS: Final = frozenset({"error", "status", "method", "mthd"})
 #: Looking up the member of an enum costs more than all else that a batch of one message does here.
 _NEWEST: Final = Standing.NEWEST
-
-
-#: Shared and never written to: a batch that leaves nothing to do makes no lists.
-_NO_CONTROLS: Final[list[dict[str, Any]]] = []
-_NO_DELIVERIES: Final[list[tuple[Slot, Entry]]] = []
-_NO_REOPENED: Final[list[tuple[Slot, Reopened]]] = []
-_NO_WAITERS: Final[list[Waiter]] = []
-
-
-class Ingested:
-    """What one batch left to do outside the lock. Nearly always nothing: then making it has cost nothing either."""
-
-    #: How many of its messages were nothing that the exchange documents.
-    unusable = 0
-    #: Error, status and control replies, parsed.
-    controls: list[dict[str, Any]] = _NO_CONTROLS
-    #: Payloads of slots that somebody watches, in order.
-    deliveries: list[tuple[Slot, Entry]] = _NO_DELIVERIES
-    #: Log streams that go on after a loss, with what came before and after it.
-    reopened: list[tuple[Slot, Reopened]] = _NO_REOPENED
-    #: Threads to wake.
-    fired: list[Waiter] = _NO_WAITERS
-
-    def wake(self) -> None:
-        """Wake the threads that are to be woken, once."""
-        fired, self.fired = self.fired, _NO_WAITERS
-        for waiter in fired:
-            waiter.fire()
-
-
-class Intake(Protocol):
-    """Files batches of one epoch, and notes when data was read as `Hearing` does. In C, see `speedups/intake.h`."""
-
-    messages: int
-    """Of batches that left nothing to do."""
-    heard_at: float
-    alive_at: float
-    is_newest: bool
-    is_awaited: bool
-    is_due: bool
-
-    def file(self, messages: Sequence[bytes], now: float) -> bool:
-        """File a batch. False where `take_left` says what is left to do, or the epoch is not the newest one."""
-
-    def serve(self, inlet: Any, timeout: float | None, is_flowing: bool) -> Any:
-        """Read and file, see `upbit_ws.wire.transport`."""
-
-    def take_left(self) -> tuple[Sequence[bytes], int, Stamp, Ingested] | None:
-        """What the last batch left to do, once, for `finish`."""
-
-    def hear(self, now: float) -> None:
-        """See `Hearing`."""
-
-    def take(self) -> list[float]:
-        """See `Hearing`."""
 
 
 @frozen
@@ -402,11 +348,11 @@ class DataPoolManager(PoolReading, PoolWaiting, AccountFiling):
         """A slot took a payload, and somebody waits for it, subscribes to it, or has to hear that it was reopened."""
         assert self._lock.locked()
         if slot.waiters:
-            if result.fired is _NO_WAITERS:
+            if result.fired is NO_WAITERS:
                 result.fired = []
             collect_waiters(slot, result.fired)
         if slot.watchers:
-            if result.deliveries is _NO_DELIVERIES:
+            if result.deliveries is NO_DELIVERIES:
                 result.deliveries = []
             result.deliveries.append((slot, entry))
         if slot.reopened is not None:
