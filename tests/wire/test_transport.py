@@ -60,7 +60,7 @@ def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wir
     """Plain or TLS; waiting and reading in one call, where the extension is there, and in two."""
     transport, _, calls = request.param.partition(", ")
     if calls:
-        monkeypatch.setattr("upbit_ws.wire.transport.Inlet", None)
+        monkeypatch.setattr("upbit_ws.wire.incoming.Inlet", None)
     elif Inlet is None:
         pytest.skip("needs the extension, and a system with poll")
     return Wire(request.getfixturevalue("authority") if transport == "tls" else None)

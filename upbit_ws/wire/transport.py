@@ -15,7 +15,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
 
 from attrs import field
 
@@ -26,7 +25,8 @@ from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
 from upbit_ws.wire.frame_format import client_frame, close_payload
-from upbit_ws.wire.poller import Inlet, make_poller
+from upbit_ws.wire.incoming import Incoming, Intake, Read
+from upbit_ws.wire.poller import make_poller
 from upbit_ws.wire.tls import TlsStream, tls_error
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -44,12 +44,6 @@ _FIN_PATIENCE = 0.1
 
 
 _READABLE = (True, False)
-_NOTHING = (False, False)
-#: Of the numbers that `Inlet.read` answers.
-_WOKEN = 2
-
-#: Messages, and the bytes behind them: None where nothing follows, empty at the end of the stream.
-_Read = tuple["Sequence[bytes]", "bytes | None"]
 
 
 @frozen
@@ -78,13 +72,6 @@ class Upgraded:
     leftover: bytes = b""
 
 
-class Intake(Protocol):
-    """Takes what an inlet reads, see `speedups/intake.h`."""
-
-    def serve(self, inlet: Any, timeout: float | None, is_flowing: bool) -> Any:
-        """As `Inlet.read`, again and again while it can do with the messages; None where that ended by itself."""
-
-
 class Transport:
     """An open connection. Made by `dial`."""
 
@@ -100,27 +87,22 @@ class Transport:
         host: str = "",
     ) -> None:
         self._sock = sock
-        self._recv = sock.recv
-        self._read_size = settings.object_size
-        self._wakeup = wakeup
         self._clock = clock
         self._tls = tls
         self._settings = settings
         self._host = host
-        self._poller = make_poller(sock, wakeup)
         self._reader = FrameReader(settings.limits, upgraded.deflate)
         self._deflater = Deflater(upgraded.deflate) if upgraded.deflate is not None else None
         self._leftover = upgraded.leftover
         #: There may be something to read that `poll` cannot see: the handshake's leftover, records not yet taken apart.
         self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
-        self._coalesce = settings.coalesce
-        size = settings.read_size if tls is None else settings.object_size
-        self._inlet = Inlet and Inlet(sock.fileno(), wakeup.fileno(), size, settings.coalesce)
-        #: What `wait` has read already: messages and nothing else, or bytes behind them too.
-        self._whole: Sequence[bytes] | None = None
-        self._early: _Read | None = None
-        #: With `coalesce`: the last wait ended with bytes, so the next ones are probably on their way.
-        self._is_flowing = False
+        self._incoming = Incoming(
+            sock,
+            wakeup,
+            size=settings.read_size if tls is None else settings.object_size,
+            object_size=settings.object_size,
+            coalesce=settings.coalesce,
+        )
         self._outgoing = bytearray()
         self._deferred_pong: bytes | None = None
         self._is_close_sent = False
@@ -137,7 +119,6 @@ class Transport:
         #: Positions, in the list that `receive` returned last, of messages that came as text.
         self.text_indexes: list[int] = []
         self.bytes_sent = 0
-        self._bytes_received = self._reads = 0
         self._follow_frames()
 
     def __repr__(self) -> str:
@@ -147,12 +128,12 @@ class Transport:
     @property
     def bytes_received(self) -> int:
         """Bytes that were read."""
-        return self._bytes_received + (self._inlet.bytes_received if self._inlet is not None else 0)
+        return self._incoming.bytes_received
 
     @property
     def reads(self) -> int:
         """System calls that read something."""
-        return self._reads + (self._inlet.reads if self._inlet is not None else 0)
+        return self._incoming.reads
 
     @property
     def wants_write(self) -> bool:
@@ -165,10 +146,7 @@ class Transport:
 
     def rewire(self, wakeup: Wakeup) -> None:
         """Another thread owns the transport from now on, and this wakes it."""
-        self._wakeup = wakeup
-        self._poller = make_poller(self._sock, wakeup)
-        if self._inlet is not None:
-            self._inlet.wake_fd = wakeup.fileno()
+        self._incoming.rewire(wakeup)
 
     def wait(self, timeout: float | None, intake: Intake | None = None) -> tuple[bool, bool]:
         """Wait for something to read or to be woken, at most `timeout` seconds; send meanwhile what waits.
@@ -180,65 +158,19 @@ class Transport:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
             Neither, and early, where something was sent.
         """
-        if self._whole is not None or self._early is not None:
+        incoming = self._incoming
+        if incoming.holds_some:
             return _READABLE
-        if self._has_unseen or self._failure is not None or self._write_failure is not None:
-            timeout = 0.0
-        elif self._inlet is not None and not self._outgoing:
-            # Wait and read in one call, as nearly always nothing is to be sent.
-            try:
-                if intake is None:
-                    found = self._inlet.read(timeout, self._is_flowing)
-                else:
-                    found = intake.serve(self._inlet, timeout, self._is_flowing)
-            except OSError as error:
-                self._failure = lost_by(error, self._host)
-                return _READABLE
-            if found is None:
-                self._is_flowing = self._coalesce > 0.0
-                return _NOTHING
-            if found is self._inlet:
-                self._whole = found
-            elif type(found) is int:
-                return self._ready_without_bytes(found)
-            else:
-                self._early = _read_of(found)
-            self._is_flowing = self._coalesce > 0.0
+        wants_write = bool(self._outgoing) and self._write_failure is None
+        if self._has_news:
+            _, woken = incoming.poll(0.0, wants_write, self.flush)
+            return True, woken
+        try:
+            readable, woken = incoming.wait(timeout, intake, wants_write, self.flush)
+        except OSError as error:
+            self._failure = lost_by(error, self._host)
             return _READABLE
-        elif self._coalesce:
-            return self._wait_and_gather(timeout)
-        readable, writable, woken = self._poller.wait(timeout, bool(self._outgoing) and self._write_failure is None)
-        if readable and not woken and not writable:
-            return _READABLE
-        if woken:
-            self._wakeup.clear()
-        if writable:
-            self.flush()
         return readable or self._has_news, woken
-
-    def _wait_and_gather(self, timeout: float | None) -> tuple[bool, bool]:
-        """Wait as `wait` does, and let bytes gather before they are read."""
-        if self._is_flowing:
-            # They come all the time: no need to wake for the first one.
-            self.flush()
-            woken = self._wakeup.wait(self._coalesce)
-            readable = self._poller.wait(0.0, False)[0]
-        else:
-            readable, writable, woken = self._poller.wait(timeout, self.wants_write)
-            if writable:
-                self.flush()
-            if woken:
-                self._wakeup.clear()
-            elif readable:
-                woken = self._wakeup.wait(self._coalesce)
-        self._is_flowing = readable
-        return readable, woken
-
-    def _ready_without_bytes(self, found: int) -> tuple[bool, bool]:
-        self._is_flowing = False
-        if found >= _WOKEN:
-            self._wakeup.clear()
-        return bool(found & 1), found >= _WOKEN
 
     @property
     def _has_news(self) -> bool:
@@ -259,9 +191,8 @@ class Transport:
                 with "no close frame", "truncated", "reset", "timed out" and the like.
             WebSocketProtocolError: the peer broke the protocol; a Close with `close_code` goes out now.
         """
-        whole = self._whole
+        whole = self._incoming.take_whole()
         if whole is not None:
-            self._whole = None
             if self.text_indexes:
                 self.text_indexes = []
             return whole
@@ -290,37 +221,26 @@ class Transport:
 
     def _follow_frames(self) -> None:
         """Frames are split off where they are read as long as nothing but common ones is under way."""
-        if self._inlet is not None:
-            self._inlet.is_splitting = self._tls is None and not self._leftover and self._reader.is_between_frames
+        self._incoming.split(self._tls is None and not self._leftover and self._reader.is_between_frames)
 
-    def _read(self) -> _Read:
+    def _read(self) -> Read:
         """One read of the socket. Sets `_has_ended` or `_failure` where it was the last."""
         if self._has_unseen:
             self._has_unseen = False
             data, self._leftover = self._leftover, b""
             return [], data
-        early, self._early = self._early, None
-        if early is None:
-            try:
-                early = self._read_now()
-            except (BlockingIOError, InterruptedError):
-                # Nothing more is here: now a failed write is the end.
-                self._failure = self._failure or self._write_failure
-                return [], None
-            except OSError as error:
-                self._failure = self._failure or lost_by(error, self._host)
-                return [], None
-        if early[1] == b"":
+        try:
+            read = self._incoming.read()
+        except (BlockingIOError, InterruptedError):
+            # Nothing more is here: now a failed write is the end.
+            self._failure = self._failure or self._write_failure
+            return [], None
+        except OSError as error:
+            self._failure = self._failure or lost_by(error, self._host)
+            return [], None
+        if read[1] == b"":
             self._has_ended = True
-        return early
-
-    def _read_now(self) -> _Read:
-        if self._inlet is not None:
-            return _read_of(self._inlet.read_now())
-        data = self._recv(self._read_size)
-        self._reads += 1
-        self._bytes_received += len(data)
-        return [], data
+        return read
 
     def _read_tls(self, tls: TlsStream) -> bytes:
         plain, self._leftover = self._leftover, b""
@@ -475,7 +395,7 @@ class Transport:
             remaining = deadline - self._clock()
             if remaining <= 0 or self._write_failure is not None:
                 return
-            has_unseen = self._has_unseen or self._early is not None
+            has_unseen = self._has_unseen or self._incoming.holds_some
             readable, _, _ = poller.wait(0.0 if has_unseen else remaining, self.wants_write)
             if readable or has_unseen:
                 data = self._read()[1] if self._tls is None else self._read_tls(self._tls)
@@ -492,9 +412,3 @@ class Transport:
         self._failure = self._failure or self._lost("closed on this side")
         self._sock.close()
 
-
-def _read_of(found: Sequence[bytes] | bytes | _Read) -> _Read:
-    """An answer of an inlet."""
-    if isinstance(found, tuple):
-        return found
-    return ([], found) if isinstance(found, bytes) else (found, None)

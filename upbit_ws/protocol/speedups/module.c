@@ -1,11 +1,11 @@
 /* The inner loops of the SDK: frames out of a read, and payloads into their slots.
  *
- * Everything here also exists in Python, in frames.py, slots.py and lanes.py, which say what it does and why; the tests
+ * Everything here also exists in Python, in frames.py, slots.py, lanes.py and hearing.py, which say what it does and why; the tests
  * hold both to the same results. These files have the common cases only. Whatever is not common (another opcode, a payload
  * that is not as predicted, an id that does not grow, a new epoch) is handed back to the Python code.
  *
- * All of it runs with the interpreter's lock held and touches no file, socket or clock, except `Inlet`, which is
- * wire/transport.py's.
+ * All of it runs with the interpreter's lock held and touches no file, socket, clock or lock, except `Inlet`, which reads
+ * for wire/incoming.py, and `Intake`, which files under the pool's lock what an inlet reads.
  */
 
 #define PY_SSIZE_T_CLEAN
