@@ -36,6 +36,61 @@ def test_an_epoch_is_current_for_its_own_endpoint_only(epochs: EpochManager) -> 
     assert epochs.current(B) is None
 
 
+def standings(epochs: EpochManager, *numbers: int) -> list[str]:
+    return [epochs.admit(A, number, 9.0).value for number in numbers]
+
+
+def test_of_three_that_follow_each_other_only_the_last_is_the_newest(epochs: EpochManager) -> None:
+    first = epochs.open(A, 0.0)
+    second = epochs.open(A, 1.0, replaces=first)
+    assert standings(epochs, first, second) == ["older", "newest"]
+
+    third = epochs.open(A, 2.0, replaces=first)
+    assert standings(epochs, first, second, third) == ["older", "over", "newest"]
+    epochs.close(third, 3.0)
+    assert standings(epochs, first, third) == ["newest", "over"]
+
+
+def test_one_that_is_forgotten_as_it_is_closed_stands_in_nobodys_way(
+    epochs: EpochManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epoch_manager, "MAX_CLOSED", 2)
+    old = epochs.open(A, 0.0)
+    for _ in range(3):
+        epochs.open(B, 1.0)
+    new = epochs.open(A, 2.0)
+    assert (epochs.vouched_at(old), epochs.current(A)) == (None, new)
+
+
+class Beat:
+    """A pulse by hand."""
+
+    def __init__(self) -> None:
+        self.is_newest = False
+        self.alive_at = float("-inf")
+
+
+def test_a_pulse_hears_whether_its_batches_count_and_is_a_proof_of_life(epochs: EpochManager) -> None:
+    first, beat, other = epochs.open(A, 1.0), Beat(), Beat()
+    epochs.follow(first, beat)
+    assert (beat.is_newest, epochs.vouched_at(first)) == (True, 1.0)
+    beat.alive_at = 4.0
+    assert epochs.vouched_at(first) == 4.0
+    with pytest.raises(ValueError, match="followed already"):
+        epochs.follow(first, other)
+
+    second = epochs.open(A, 5.0, replaces=first)
+    epochs.follow(second, other)
+    assert (beat.is_newest, other.is_newest) == (False, True)
+    epochs.close(second, 6.0)
+    assert (beat.is_newest, other.is_newest) == (True, False)
+
+    beat.alive_at = 7.0
+    epochs.close(first, 8.0)
+    beat.alive_at = 9.0
+    assert (beat.is_newest, epochs.vouched_at(first)) == (False, 7.0)
+
+
 def test_before_any_connection_nothing_is_current(epochs: EpochManager) -> None:
     assert not epochs.is_current(A, 0)
     assert epochs.vouched_at(0) is None

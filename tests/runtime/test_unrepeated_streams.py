@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -189,3 +190,36 @@ def test_an_announcement_that_is_made_while_the_connection_is_down_is_told_to_be
         sandbox.exchange.announce("still here", category="notice")
         wait_until(lambda: client.get_announcements()[-1].title == "still here", "the last one")
         assert len(client.gaps()) == 1, "one that is renewed is never down"
+
+
+@pytest.mark.usefixtures("no_key_shows")
+def test_no_announcement_is_lost_nor_told_twice_while_connections_are_renewed(
+    make_sandbox: Callable[..., Sandbox],
+) -> None:
+    sandbox = make_sandbox(rate=0.0, markets=("KRW-BTC",), connect_limit=None)
+    told: list[str] = []
+    with (
+        GlobalWebSocketManager(account_config(sandbox.url)) as manager,
+        WebSocketClientProxy("news", manager=manager) as proxy,
+    ):
+        proxy.subscribe_announcement(lambda event: told.append(event.title))
+        wait_until(lambda: NEWS in manager.subscriptions.confirmed(Endpoint.PRIVATE), "the subscription")
+        is_over = threading.Event()
+        titles: list[str] = []
+
+        def announce() -> None:
+            while not is_over.wait(0.0005):
+                titles.append(f"number {len(titles)}")
+                sandbox.exchange.announce(titles[-1])
+
+        thread = threading.Thread(target=announce)
+        thread.start()
+        for epoch in range(2, 8):
+            manager.rotate()
+            wait_until(lambda: manager.connection_statuses()[0].epoch == epoch, "another connection")  # noqa: B023
+        is_over.set()
+        thread.join()
+        wait_until(lambda: set(told) >= set(titles), "all of them")
+
+    # While two connections overlap, one of the old one may come behind a newer one.
+    assert sorted(told) == sorted(titles)

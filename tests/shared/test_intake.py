@@ -157,7 +157,7 @@ def test_no_value_is_newer_than_what_its_epoch_is_vouched_for(rig: Intaken) -> N
         attend(slot, entry, result)
 
     intake = direct(rig, attend=look)
-    rig.pool._epochs.follow(rig.epoch, intake)
+    adopt(rig, intake)
     intake.file([ticker(at=5)], FIRST + 9.0)
     assert seen == [(FIRST + 9.0, FIRST + 9.0)]
 
@@ -223,6 +223,12 @@ def direct(rig: Intaken, **changes: Any) -> Any:
     return made
 
 
+def adopt(rig: Intaken, intake: Any) -> None:
+    """In the place of the pool's own intake."""
+    rig.pool._epochs._epochs[rig.epoch].pulse = None
+    rig.pool._epochs.follow(rig.epoch, intake)
+
+
 def fail(*arguments: Any) -> Any:
     raise ZeroDivisionError
 
@@ -245,6 +251,23 @@ def test_a_lock_that_cannot_be_taken_or_released_is_an_error(rig: Intaken) -> No
         with pytest.raises(ZeroDivisionError):
             direct(rig, **{part: fail}).file([ticker(at=2)], FIRST)
     rig.pool._lock.release()
+
+
+def test_what_a_batch_that_failed_has_left_is_not_told_with_the_next_one(rig: Intaken) -> None:
+    rig.pool.watch(TICKER, 1)
+    calls: list[Any] = []
+
+    def attend(slot: Any, entry: Any, result: Any) -> None:
+        calls.append(result)
+        rig.pool._attend_locked(slot, entry, result)
+        if len(calls) == 2:
+            raise ZeroDivisionError
+
+    intake = direct(rig, attend=attend)
+    with pytest.raises(ZeroDivisionError):
+        intake.file([ticker(at=2), ticker(at=3)], FIRST)
+    intake.file([ticker(at=4)], FIRST)
+    assert len(intake.take_left()[3].deliveries) == 1
 
 
 def test_of_two_failures_the_first_is_raised(rig: Intaken) -> None:
@@ -318,7 +341,7 @@ class Line:
         self.inlet = Inlet(self.here.fileno(), wakeup.fileno(), 100_000, pause)
         self.inlet.is_splitting = True
         self.intake = direct(rig, clock=time.monotonic)
-        rig.pool._epochs.follow(rig.epoch, self.intake)
+        adopt(rig, self.intake)
 
     def serve(self, timeout: float | None = 0.05, *, is_flowing: bool = False) -> Any:
         return self.intake.serve(self.inlet, timeout, is_flowing)
@@ -462,6 +485,44 @@ class TestServing:
         line.intake = direct(rig, clock=lambda: "noon")
         with pytest.raises(TypeError):
             line.serve(0.0)
+        line.intake = direct(rig, clock=lambda: float("nan"))
+        with pytest.raises(ValueError, match="number"):
+            line.serve(0.0)
+
+    def test_with_a_clock_that_stands_still_it_comes_back_after_each_read(self, make_line: Any, rig: Intaken) -> None:
+        line = make_line()
+        line.intake = direct(rig, clock=lambda: FIRST)
+        line.there.sendall(framed(ticker(at=2)))
+        assert line.serve(30.0) is None
+        assert line.intake.messages == 1
+
+    def test_waiting_for_the_lock_is_a_part_of_its_time(self, make_line: Any, rig: Intaken) -> None:
+        line, lock, begun = make_line(), threading.Lock(), time.monotonic()
+        line.intake = direct(rig, acquire=lock.acquire, release=lock.release, clock=time.monotonic)
+        line.there.sendall(framed(ticker(at=2)))
+        lock.acquire()
+        timer = threading.Timer(0.3, lock.release)
+        timer.start()
+        line.serve(0.3)
+        assert 0.3 <= time.monotonic() - begun < 0.55
+        timer.join()
+
+    def test_an_error_of_what_files_is_none_of_the_socket(self, make_line: Any, rig: Intaken) -> None:
+        line = make_line()
+        rig.pool.watch(TICKER, 1)
+
+        def attend(*arguments: Any) -> None:
+            raise FileNotFoundError
+
+        line.intake = direct(rig, attend=attend)
+        line.there.sendall(framed(ticker(at=2)))
+        with pytest.raises(FileNotFoundError):
+            line.serve(None)
+        assert line.inlet.problem == 0
+        line.here.close()
+        with pytest.raises(OSError, match="Bad file descriptor") as caught:
+            line.intake.serve(line.inlet, None, True)
+        assert line.inlet.problem == caught.value.errno
 
     @pytest.mark.parametrize("arguments", [(), (None, 0.0, False), ("inlet", "soon", False), ("inlet", 0.0)])
     def test_arguments_of_another_kind_are_refused(self, make_line: Any, arguments: Any) -> None:

@@ -91,6 +91,7 @@ class EpochManager:
         for epoch in self._open.get(endpoint, ()):
             if epoch != replaces:
                 self.close(epoch, now)
+        for epoch in self._open.get(endpoint, ()):  # at most the one that is replaced
             self._epochs[epoch].stand(is_newest=False)
         self._last += 1
         self._epochs[self._last] = _Epoch(endpoint, now)
@@ -136,6 +137,8 @@ class EpochManager:
     def follow(self, epoch: int, pulse: Pulse) -> None:
         """From now on `pulse` admits batches of an open epoch as well; it hears when they no longer count."""
         entry = self._epochs[epoch]
+        if entry.pulse is not None:
+            raise ValueError(f"epoch {epoch} is followed already")
         entry.pulse = pulse
         pulse.is_newest = entry.is_newest
 

@@ -45,6 +45,9 @@ _CRASH_DELAY: Final = 5.0
 _RENEW_AGAIN_AFTER: Final = 30.0
 #: While two connections overlap, how long to wait for the new one before looking at the old one (seconds).
 _OVERLAP_STEP: Final = 0.01
+#: How long (seconds) both go on when the new one delivers everything. The exchange may have given the old one something
+#: before it knew of the new one, and that may be on its way more slowly; what both bring is told once.
+_OVERLAP_GRACE: Final = 0.2
 
 
 class NativeWebSocketClient:
@@ -251,6 +254,7 @@ class NativeWebSocketClient:
 
     def _retire(self, session: Session, reason: str, code: int | None) -> None:
         parts = self._parts
+        session.settle()
         now = parts.clock()
         unsettled = parts.pool.close_epoch(session.epoch, now)
         if unsettled:
@@ -300,9 +304,12 @@ class NativeWebSocketClient:
     def _hand_over(self, old: Session, new: Session) -> Session:
         """Serve both until the new one has delivered every stream; then close the old one."""
         old.is_retiring = True
-        deadline = self._parts.clock() + self._parts.config.connection.snapshot_timeout
+        clock = self._parts.clock
+        deadline, has_taken_over = clock() + self._parts.config.connection.snapshot_timeout, False
         try:
-            while not self._has_taken_over(old, new) and self._parts.clock() < deadline:
+            while clock() < deadline:
+                if not has_taken_over and self._has_taken_over(old, new):
+                    has_taken_over, deadline = True, clock() + _OVERLAP_GRACE
                 new.step(_OVERLAP_STEP)
                 try:
                     if old.step(0.0):
@@ -316,8 +323,14 @@ class NativeWebSocketClient:
             old.resume()
             self._epoch, self._session = old.epoch, old
             return old
-        old.close()
-        self._retire(old, "replaced by a new connection", 1000)
+        except BaseException:
+            # Nothing is wanted any more, the owner stops, or a bug: whoever called ends the new one, and only that.
+            self._retire(old, "replaced by a new connection", None)
+            raise
+        try:
+            old.close_behind_successor()
+        finally:
+            self._retire(old, "replaced by a new connection", 1000)
         return new
 
     def _has_taken_over(self, old: Session, new: Session) -> bool:

@@ -204,6 +204,8 @@ class Session:
         if len(result.controls) + result.unusable < len(messages):
             # Replies to requests say nothing about the feed: an error frame must not pass for data, nor must garbage.
             self._heard.hear(now)
+            if self._heard.is_due:
+                self._tell()  # before the deliveries: whoever gets one must find the feed trusted
         else:
             self._note_bytes(now)
         if result.reopened:
@@ -213,6 +215,10 @@ class Session:
             parts.deliver(result.deliveries)
         for control in result.controls:
             self._take_control(control, now)
+
+    def settle(self) -> None:
+        """The connection is over: what it told last counts for the next one too (`Cadence`)."""
+        self._tell()
 
     def _tell(self) -> None:
         """The clocks hear when data was read."""
@@ -385,6 +391,14 @@ class Session:
     def close(self) -> None:
         """Say goodbye to the exchange, within the configured time."""
         self.transport.close(deadline=self._parts.clock() + self._parts.config.connection.close_timeout)
+
+    def close_behind_successor(self) -> None:
+        """The same, and file what the exchange sent before it heard of it: the successor may not have got that."""
+        clock = self._parts.clock
+        self.transport.close(
+            deadline=clock() + self._parts.config.connection.close_timeout,
+            take=lambda messages: self._take(messages, clock()),
+        )
 
     def look_again(self) -> None:
         """Do what is due in the next round, whatever was to be waited for."""

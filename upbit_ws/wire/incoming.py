@@ -119,7 +119,12 @@ class Incoming:
         if intake is None:
             found = self._inlet.read(timeout, self._is_flowing)
         else:
-            found = intake.serve(self._inlet, timeout, self._is_flowing)
+            try:
+                found = intake.serve(self._inlet, timeout, self._is_flowing)
+            except OSError as error:
+                if self._inlet.problem:
+                    raise
+                raise RuntimeError("filing failed") from error  # not of the socket: a bug
         if type(found) is int:
             self._is_flowing = False
             if found >= _WOKEN:

@@ -156,7 +156,7 @@ class Transport:
 
         Returns:
             Whether to call `receive`, and whether somebody set the wake-up (it is clear again: look for work now).
-            Neither, and early, where something was sent.
+            Neither, and early, where something was sent or the intake has news.
         """
         incoming = self._incoming
         if incoming.holds_some:
@@ -360,10 +360,20 @@ class Transport:
                 self._queue(Opcode.PONG, payload)
         return True
 
-    def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, deadline: float) -> None:
+    def close(
+        self,
+        code: int = CloseCode.NORMAL,
+        reason: str = "",
+        *,
+        deadline: float,
+        take: Callable[[Sequence[bytes]], object] = len,
+    ) -> None:
         """Say Close, wait for the peer's until `deadline` (on the injected clock) at the longest, and close the socket.
 
         Never raises for what the peer does, and never wakes for the wake-up. Idempotent.
+
+        Args:
+            take: Called with the messages that the peer sent before it heard of the Close; by default they are dropped.
         """
         if self._sock.fileno() < 0:
             return
@@ -372,7 +382,7 @@ class Transport:
                 self._send_close(code, reason)
             else:
                 self._send_close(self._owed_close)
-            self._linger(deadline)
+            self._linger(deadline, take)
         finally:
             self.abort()
 
@@ -380,9 +390,12 @@ class Transport:
         self._queue(Opcode.CLOSE, close_payload(code, reason))
         self._is_close_sent = True
 
-    def _linger(self, deadline: float) -> None:
-        """Read until the peer has closed, throwing away what comes: nobody wants it any more."""
+    def _linger(self, deadline: float, take: Callable[[Sequence[bytes]], object]) -> None:
+        """Read until the peer has closed."""
         poller = make_poller(self._sock, None)
+        whole = self._incoming.take_whole()
+        if whole:
+            take(whole)
         is_answered = False
         while not self._has_ended:
             if self._reader.close is not None and not is_answered:
@@ -398,9 +411,11 @@ class Transport:
             has_unseen = self._has_unseen or self._incoming.holds_some
             readable, _, _ = poller.wait(0.0 if has_unseen else remaining, self.wants_write)
             if readable or has_unseen:
-                data = self._read()[1] if self._tls is None else self._read_tls(self._tls)
-                self._reader.feed(data or b"")
+                first, data = self._read() if self._tls is None else ([], self._read_tls(self._tls))
+                messages = [*first, *self._reader.feed(data or b"")]
                 self._follow_frames()
+                if messages:
+                    take(messages)
                 self._reader.pings.clear()
                 if self._failure is not None and self._reader.close is None and not data:
                     return

@@ -20,6 +20,7 @@ typedef struct {
     int fd, wake_fd, pause;  /* milliseconds */
     char is_splitting;       /* the next byte begins a frame, and common frames need no look by others */
     char is_busy;
+    int problem;             /* the error number of the last read, 0 where it had none */
     Py_ssize_t reads;
     long long bytes_received;
 } Inlet;
@@ -150,6 +151,7 @@ inlet_wait_and_read(Inlet *self, int timeout, int is_flowing)
     Py_ssize_t got = -1;
     int ready = 0, problem;
     char *room = inlet_begin(self);
+    self->problem = 0;
     Py_BEGIN_ALLOW_THREADS
     if (!is_flowing) ready = poll(waiting, 2, timeout);
     if (is_flowing || (ready > 0 && self->pause && !waiting[1].revents)) {
@@ -167,7 +169,7 @@ inlet_wait_and_read(Inlet *self, int timeout, int is_flowing)
     else if (ready == 0 || problem == EINTR || (ready > 0 && (problem == EAGAIN || problem == EWOULDBLOCK)))
         found = PyLong_FromLong(0);
     else {
-        errno = problem;
+        errno = self->problem = problem;
         PyErr_SetFromErrno(PyExc_OSError);
     }
     Py_DECREF(self);
@@ -245,6 +247,7 @@ static PyMethodDef inlet_methods[] = {
 static PyMemberDef inlet_members[] = {
     {"is_splitting", T_BOOL, offsetof(Inlet, is_splitting), 0, NULL},
     {"wake_fd", T_INT, offsetof(Inlet, wake_fd), 0, NULL},
+    {"problem", T_INT, offsetof(Inlet, problem), READONLY, NULL},
     {"held", T_PYSSIZET, offsetof(Inlet, held), READONLY, NULL},
     {"reads", T_PYSSIZET, offsetof(Inlet, reads), READONLY, NULL},
     {"bytes_received", T_LONGLONG, offsetof(Inlet, bytes_received), READONLY, NULL},

@@ -46,28 +46,31 @@ static int
 intake_file_locked(Intake *self, PyObject *batch, PyObject *time)
 {
     if (!self->is_newest) return NOT_NEWEST;
-    if (self->result == NULL && (self->result = PyObject_CallNoArgs(self->make_result)) == NULL) return FAILED;
+    PyObject *result = self->result; /* held here: what is called may be anything, and it may fail halfway */
+    self->result = NULL;
+    if (result == NULL && (result = PyObject_CallNoArgs(self->make_result)) == NULL) return FAILED;
     PyObject *stamp = PyTuple_Pack(2, time, self->number);
     Arrival arrival = {0};
     if (stamp == NULL || arrive(&arrival, stamp)) {
         Py_XDECREF(stamp);
+        Py_DECREF(result);
         return FAILED;
     }
     if (arrival.received_at > self->alive_at) self->alive_at = arrival.received_at; /* no value is newer than this */
-    Attention attention = {self->attend, self->result, 0};
+    Attention attention = {self->attend, result, 0};
     Py_ssize_t position = file_batch(batch, 0, &arrival, (StartTable *)self->by_start, self->by_head, &attention);
     int outcome = FAILED;
     if (position == batch_size(batch) && !attention.calls) {
         self->messages += position;
         intake_hear(self, arrival.received_at);
         outcome = FILED;
+        Py_XSETREF(self->result, Py_NewRef(result)); /* nothing stands in it */
     }
     else if (position >= 0) {
-        PyObject *result = self->result;
-        self->result = NULL;
-        Py_XSETREF(self->left, Py_BuildValue("(OnON)", batch, position, stamp, result));
+        Py_XSETREF(self->left, Py_BuildValue("(OnOO)", batch, position, stamp, result));
         if (self->left != NULL) outcome = LEFT;
     }
+    Py_DECREF(result);
     Py_DECREF(stamp);
     return outcome;
 }
@@ -80,8 +83,8 @@ intake_file_batch(Intake *self, PyObject *batch, double now)
     if (self->left != NULL) return LEFT;
 #ifndef MS_WINDOWS
     if (Py_IS_TYPE(batch, &InletType)) busy = &((Inlet *)batch)->is_busy;
-#endif
     if (busy != NULL) *busy = FILING;
+#endif
     PyObject *time = PyFloat_FromDouble(now);
     PyObject *held = time == NULL ? NULL : PyObject_CallNoArgs(self->acquire);
     int outcome = FAILED;
@@ -148,7 +151,9 @@ intake_now(const Intake *self)
     PyObject *time = PyObject_CallNoArgs(self->clock);
     double now = time == NULL ? -1.0 : PyFloat_AsDouble(time);
     Py_XDECREF(time);
-    return now == -1.0 && PyErr_Occurred() ? Py_NAN : now;
+    if (now == -1.0 && PyErr_Occurred()) return Py_NAN;
+    if (isnan(now)) PyErr_SetString(PyExc_ValueError, "the clock must tell a number");
+    return now;
 }
 
 static PyObject *
@@ -162,7 +167,7 @@ intake_serve(Intake *self, PyObject *const *args, Py_ssize_t nargs)
     double patience = args[1] == Py_None ? Py_HUGE_VAL : PyFloat_AsDouble(args[1]);
     int is_flowing = PyObject_IsTrue(args[2]);
     if (PyErr_Occurred() || inlet_check(inlet) || intake_check(self)) return NULL;
-    double now = intake_now(self), until = now + patience;
+    double now = intake_now(self), begun = now, until = now + patience;
     if (isnan(now)) return NULL;
     while (1) {
         PyObject *found = inlet_wait_and_read(inlet, until == Py_HUGE_VAL ? -1 : milliseconds_of(until - now), is_flowing);
@@ -172,7 +177,11 @@ intake_serve(Intake *self, PyObject *const *args, Py_ssize_t nargs)
         if (outcome == LEFT || outcome == NOT_NEWEST) return found;
         Py_DECREF(found);
         if (outcome == FAILED) return NULL;
-        if (now >= until || intake_is_due(self)) Py_RETURN_NONE;
+        if (intake_is_due(self)) Py_RETURN_NONE;
+        now = intake_now(self); /* the lock may have been waited for */
+        if (isnan(now)) return NULL;
+        if (now >= until || now <= begun) Py_RETURN_NONE;
+        if (PyErr_CheckSignals() || inlet_check(inlet) || intake_check(self)) return NULL;
         is_flowing = inlet->pause > 0;
     }
 }
@@ -262,17 +271,25 @@ intake_traverse(Intake *self, visitproc visit, void *arg)
     Py_VISIT(self->attend);
     Py_VISIT(self->make_result);
     Py_VISIT(self->clock);
+    Py_VISIT(self->number);
     Py_VISIT(self->result);
     Py_VISIT(self->left);
     return 0;
 }
 
-/* What is needed to file stays: a batch may be under way. The rest is enough to break a cycle. */
 static int
 intake_clear(Intake *self)
 {
-    Py_CLEAR(self->left);
+    Py_CLEAR(self->acquire);
+    Py_CLEAR(self->release);
+    Py_CLEAR(self->by_start);
+    Py_CLEAR(self->by_head);
+    Py_CLEAR(self->attend);
+    Py_CLEAR(self->make_result);
+    Py_CLEAR(self->clock);
+    Py_CLEAR(self->number);
     Py_CLEAR(self->result);
+    Py_CLEAR(self->left);
     return 0;
 }
 
@@ -281,14 +298,6 @@ intake_dealloc(Intake *self)
 {
     PyObject_GC_UnTrack(self);
     intake_clear(self);
-    Py_XDECREF(self->acquire);
-    Py_XDECREF(self->release);
-    Py_XDECREF(self->by_start);
-    Py_XDECREF(self->by_head);
-    Py_XDECREF(self->attend);
-    Py_XDECREF(self->make_result);
-    Py_XDECREF(self->clock);
-    Py_XDECREF(self->number);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -320,8 +329,8 @@ static PyGetSetDef intake_properties[] = {
 static PyTypeObject IntakeType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "_upbit_ws_speedups.Intake",
-    .tp_doc = PyDoc_STR("Intake(lock, record, by_start, by_head, attend, make_result, clock, epoch, interval): files batches of an\n"
-                        "epoch. `record` has `is_newest` and `alive_at`."),
+    .tp_doc = PyDoc_STR("Intake(acquire, release, by_start, by_head, attend, make_result, clock, epoch, interval): files batches\n"
+                        "of an epoch while `is_newest`."),
     .tp_basicsize = sizeof(Intake),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_new = PyType_GenericNew,
