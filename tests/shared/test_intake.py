@@ -390,10 +390,11 @@ class TestServing:
     def test_it_files_until_its_time_is_over(self, make_line: Any, rig: Intaken, pause: float) -> None:
         line, begun = make_line(pause=pause), time.monotonic()
         with line.feeding(ticker(at=number, price=number) for number in itertools.count(2)):
-            found = line.serve(0.2, is_flowing=pause > 0)
+            while (left := begun + 0.2 - time.monotonic()) > 0.0:
+                # Where bytes gather, a pause in which nothing came ends it as well.
+                assert line.serve(left, is_flowing=pause > 0) in (None, 0)
 
-        assert found in (None, 0)
-        assert 0.2 <= time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 1.0
         assert line.intake.messages > 20
         assert line.inlet.reads > 5
         assert rig.slot().revision == 1 + line.intake.messages
