@@ -22,6 +22,7 @@ from tests.leaks import Census
 from tests.ports import reserved_port
 from tests.process import PythonRunner
 from upbit_ws.testing import ManualClock
+from upbit_ws.wire.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from tests.canaries import Watch
@@ -127,6 +128,14 @@ def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
             return stack.enter_context(Sandbox(SandboxConfig(**{"port": port, "seed": 1, **settings})))
 
         yield make
+
+
+@pytest.fixture
+def wakeup() -> Iterator[Wakeup]:
+    """What wakes a thread that waits for a socket."""
+    made = Wakeup()
+    yield made
+    made.close()
 
 
 @pytest.fixture

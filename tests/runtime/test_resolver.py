@@ -18,13 +18,6 @@ ANSWER: list[Address] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1
 
 
 @pytest.fixture
-def wakeup() -> Iterator[Wakeup]:
-    made = Wakeup()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def gate() -> Iterator[threading.Event]:
     """Opened after the test, so that a lookup that hangs ends."""
     made = threading.Event()

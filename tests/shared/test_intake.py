@@ -364,13 +364,6 @@ class Line:
 
 
 @pytest.fixture
-def wakeup() -> Iterator[Wakeup]:
-    made = Wakeup()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def make_line(rig: Intaken, wakeup: Wakeup) -> Iterator[Callable[..., Line]]:
     lines: list[Line] = []
 

@@ -17,13 +17,6 @@ from upbit_ws.wire.wakeup import Wakeup
 Opener = Callable[..., Transport]
 
 
-@pytest.fixture
-def wakeup() -> Iterator[Wakeup]:
-    made = Wakeup()
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="session")
 def authority() -> CertificateAuthority:
     return CertificateAuthority()

@@ -254,7 +254,7 @@ class NativeWebSocketClient:
 
     def _retire(self, session: Session, reason: str, code: int | None) -> None:
         parts = self._parts
-        session.settle()
+        session.tell()
         now = parts.clock()
         unsettled = parts.pool.close_epoch(session.epoch, now)
         if unsettled:

@@ -181,7 +181,7 @@ class Session:
         else:
             now = self._now = clock()
         if self._heard.is_due:
-            self._tell()
+            self.tell()
         if not woken and now < self._due:
             return False
         self._due = self._housekeep(now)
@@ -205,7 +205,7 @@ class Session:
             # Replies to requests say nothing about the feed: an error frame must not pass for data, nor must garbage.
             self._heard.hear(now)
             if self._heard.is_due:
-                self._tell()  # before the deliveries: whoever gets one must find the feed trusted
+                self.tell()  # before the deliveries: whoever gets one must find the feed trusted
         else:
             self._note_bytes(now)
         if result.reopened:
@@ -216,12 +216,8 @@ class Session:
         for control in result.controls:
             self._take_control(control, now)
 
-    def settle(self) -> None:
-        """The connection is over: what it told last counts for the next one too (`Cadence`)."""
-        self._tell()
-
-    def _tell(self) -> None:
-        """The clocks hear when data was read."""
+    def tell(self) -> None:
+        """The clocks hear when data was read; the next connection gains by the last of it, too (`Cadence`)."""
         for heard_at in self._heard.take():
             self._liveness.on_bytes(heard_at)
             if self._liveness.on_data(heard_at):
@@ -229,11 +225,11 @@ class Session:
 
     def _note_bytes(self, now: float) -> None:
         """Something was read that was no data. The clocks hear of earlier data first: they must not go back."""
-        self._tell()
+        self.tell()
         self._liveness.on_bytes(now)
 
     def _take_pongs(self, now: float) -> None:
-        self._tell()  # first: the clocks must not go back
+        self.tell()  # first: the clocks must not go back
         for payload in self.transport.pongs:
             rtt = self._liveness.on_pong(payload, now)
             if rtt is not None:
@@ -264,7 +260,7 @@ class Session:
         """Do what is due; return when to look again."""
         if self._is_stopping():
             raise Retired("closed by its owner")
-        self._tell()
+        self.tell()
         self._tick_liveness(now)
         self._heard.is_awaited = self._liveness.suspected_since is not None
         if self.is_retiring:

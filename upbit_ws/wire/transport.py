@@ -426,4 +426,3 @@ class Transport:
         self._outgoing = bytearray()
         self._failure = self._failure or self._lost("closed on this side")
         self._sock.close()
-
