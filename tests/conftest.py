@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.leaks import Census
 from tests.ports import reserved_port
@@ -36,7 +36,8 @@ if find_spec("upbit_ws.shared.locks") is not None:
 
 # An example may take long beside others that compute. With `--hypothesis-profile=few` fewer are tried, where they were
 # tried before: a test run once more, on another Python.
-settings.register_profile("usual", deadline=None)
+# A test that is repeated (`--count`) has another instance of its class each time, which holds nothing.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 settings.load_profile("usual")
 settings.register_profile("few", max_examples=15)
 
