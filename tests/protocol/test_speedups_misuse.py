@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -486,17 +486,6 @@ def rounds_of_everything() -> list[Callable[[], object]]:
         lambda: refused(lambda: ticker_lane(speedups.SlotCore()).file(ticker(), STAMP)),
     ]
     return [*calls, *[lambda call=call, arguments=arguments: refused(lambda: call(*arguments)) for call, arguments in WRONG]]
-
-
-@pytest.fixture
-def frozen_heap() -> Iterator[None]:
-    """What was there before is no concern of the collector, which would look at all of it hundreds of times."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()  # as it was, see conftest.py
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer keeps objects of its own")

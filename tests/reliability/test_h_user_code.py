@@ -349,6 +349,7 @@ def test_H6_the_sweep_comes_at_once_when_anything_else_changes(make_manager: Mak
         assert proxy.subscriptions == (kept,)
 
 
+@pytest.mark.usefixtures("frozen_heap")
 def test_H7_finalizers_that_run_while_a_lock_is_held_do_not_deadlock(
     make_manager: MakeManager, record: Record
 ) -> None:

@@ -33,15 +33,19 @@ typedef struct {
     uint32_t ring, index;      /* whose it is: the number of the history, and which of its positions */
 } PlaceHead;
 
-/* In the first lines of a chunk each of its lines has two bits: whether an entry begins there, and whether one does that is in
- * use. So nothing of an entry has to be read when it is let go of. */
+/* Where an entry stands. A history knows how much each takes, so nothing of an entry is read when it is let go of. */
 typedef struct {
-    Land land;
-    uint32_t lines;       /* it has */
-    uint32_t used;        /* are written, with those of the bits */
-    uint32_t live;        /* are of entries in use */
+    uint32_t place; /* the number of a chunk, and a line of it */
+    uint32_t lines;
+} Position;
+
+typedef struct {
+    /* What letting go of an entry needs stands in one line. */
     uint64_t opened_at;   /* see `written` */
+    uint32_t live;        /* lines of entries in use */
     char is_there, is_open, is_empty;
+    uint32_t used, lines; /* that are written, and that it has */
+    Land land;
 } Chunk;
 
 typedef struct Ring Ring;
@@ -51,6 +55,9 @@ static struct {
     uint32_t count, allocated; /* of `chunks` */
     uint32_t there;            /* chunks that have memory */
     uint64_t lines, empty;     /* of all chunks, and of those that are empty */
+    uint32_t cleared;          /* number of the chunk that became empty last */
+    uint32_t closed;           /* chunks that are neither open nor empty, and the lines of these */
+    uint64_t closed_live, closed_used;
     uint64_t written;          /* lines, ever */
     uint32_t open[STREAMS];    /* number of a chunk, plus one; 0: none */
     Ring **rings;              /* by their number; 0 is nobody's */
@@ -58,7 +65,8 @@ static struct {
     uint32_t lowest_chunk, lowest_ring; /* no number below is free */
 } journal;
 
-static void ring_moves(Ring *ring, uint32_t index, uint32_t to);
+static int ring_has(const Ring *ring, uint32_t index, uint32_t place);
+static void ring_moves(Ring *ring, uint32_t index, uint32_t place);
 
 static uint32_t
 lines_for(size_t length)
@@ -67,64 +75,17 @@ lines_for(size_t length)
 }
 
 static char *
-journal_place(uint32_t position)
+journal_place(uint32_t place)
 {
-    return journal.chunks[position >> CHUNK_BITS].land.start + (size_t)(position & LARGEST_CHUNK) * LINE;
-}
-
-/* Bits of 64 lines, and the one of a line. */
-static uint64_t *
-bits_in_use(const Chunk *chunk, uint32_t line)
-{
-    return (uint64_t *)chunk->land.start + line / 64;
-}
-
-static uint32_t
-lines_of_bits(const Chunk *chunk)
-{
-    return (chunk->lines + 8 * LINE - 1) / (8 * LINE);
-}
-
-static uint64_t *
-bits_of_starts(const Chunk *chunk, uint32_t line)
-{
-    return bits_in_use(chunk, line) + lines_of_bits(chunk) * (LINE / sizeof(uint64_t));
-}
-
-#define BIT(line) (UINT64_C(1) << ((line) % 64))
-
-static uint32_t
-lowest_bit(uint64_t bits)
-{
-#if defined(__GNUC__)
-    return (uint32_t)__builtin_ctzll(bits);
-#else
-    uint32_t at = 0;
-    while (!(bits >> at & 1)) at++;
-    return at;
-#endif
-}
-
-/* The line of the first entry from this one on, or `used`. */
-static uint32_t
-next_set(const Chunk *chunk, uint64_t *(*bits)(const Chunk *, uint32_t), uint32_t line)
-{
-    while (line < chunk->used) {
-        uint64_t left = *bits(chunk, line) >> (line % 64);
-        if (left) return line + lowest_bit(left);
-        line = (line | 63) + 1; /* none in the rest of these 64 */
-    }
-    return chunk->used;
+    return journal.chunks[place >> CHUNK_BITS].land.start + (size_t)(place & LARGEST_CHUNK) * LINE;
 }
 
 /* Begins anew: no entry is in it. */
 static void
 chunk_begin(Chunk *chunk)
 {
-    chunk->used = 2 * lines_of_bits(chunk);
-    chunk->live = 0;
+    chunk->used = chunk->live = 0;
     chunk->opened_at = journal.written;
-    memset(chunk->land.start, 0, (size_t)chunk->used * LINE);
 }
 
 static void
@@ -139,12 +100,15 @@ chunk_give_back(uint32_t number)
     memset(chunk, 0, sizeof(Chunk));
 }
 
-/* Nothing of a chunk is in use any more. Some such are kept: memory that comes from the system anew costs more than to
- * write to it. */
+/* Nothing of a closed chunk is in use any more. Some such are kept: memory that comes from the system anew costs more than
+ * to write to it. */
 static void
 chunk_clear(uint32_t number)
 {
     Chunk *chunk = &journal.chunks[number];
+    journal.closed--;
+    journal.closed_used -= chunk->used;
+    journal.cleared = number;
     chunk->is_empty = 1;
     journal.empty += chunk->lines;
     while (journal.empty > journal.lines / 32 + 2 * SMALLEST_CHUNK) {
@@ -157,18 +121,35 @@ chunk_clear(uint32_t number)
     }
 }
 
+/* Nothing is written to a chunk any more. */
+static void
+chunk_close(Chunk *chunk)
+{
+    chunk->is_open = 0;
+    journal.closed++;
+    journal.closed_live += chunk->live;
+    journal.closed_used += chunk->used;
+}
+
+/* Lines of a closed chunk are in use no more. */
+static void
+chunk_release(uint32_t number, uint32_t lines)
+{
+    journal.closed_live -= lines;
+    if (!(journal.chunks[number].live -= lines)) chunk_clear(number);
+}
+
 /* An entry is in use no more. The stream for those that live as long. */
 static int
-journal_drop(uint32_t position)
+journal_drop(Position position)
 {
-    uint32_t number = position >> CHUNK_BITS, line = position & LARGEST_CHUNK;
+    uint32_t number = position.place >> CHUNK_BITS;
     Chunk *chunk = &journal.chunks[number];
     uint64_t life = (journal.written - chunk->opened_at) >> SHORTEST_SPAN;
     int stream = FIRST_SPAN;
     for (; life && stream < STREAMS - 1; life >>= 1) stream++;
-    *bits_in_use(chunk, line) &= ~BIT(line);
-    chunk->live -= next_set(chunk, bits_of_starts, line + 1) - line;
-    if (chunk->live == 0 && !chunk->is_open) chunk_clear(number);
+    if (chunk->is_open) chunk->live -= position.lines;
+    else chunk_release(number, position.lines);
     return stream;
 }
 
@@ -194,15 +175,25 @@ chunk_number(void)
     return journal.count++;
 }
 
+/* An empty chunk of at least so many lines, or NOWHERE. Nearly always it is the one that became empty last. */
+static uint32_t
+chunk_find(uint32_t lines)
+{
+    for (uint32_t i = 0; journal.empty && i < journal.count; i++) {
+        uint32_t number = (journal.cleared + i) % journal.count;
+        if (journal.chunks[number].is_empty && journal.chunks[number].lines >= lines) return number;
+    }
+    return NOWHERE;
+}
+
 /* A chunk for a stream, an empty one or a new one; -1 with an exception. */
 static int
 chunk_open(int stream)
 {
-    uint32_t lines = SMALLEST_CHUNK, number = 0;
+    uint32_t lines = SMALLEST_CHUNK;
     while (lines < LARGEST_CHUNK && lines < journal.lines / 64) lines = 2 * lines + 1;
-    while (number < journal.count && !(journal.chunks[number].is_empty && journal.chunks[number].lines >= lines / 2))
-        number++;
-    if (number < journal.count) {
+    uint32_t number = chunk_find(lines / 2);
+    if (number != NOWHERE) {
         journal.chunks[number].is_empty = 0;
         journal.empty -= journal.chunks[number].lines;
     }
@@ -227,24 +218,9 @@ chunk_open(int stream)
 static int chunk_move(uint32_t number);
 
 static int
-is_tidied(const Chunk *chunk)
-{
-    return chunk->is_there && !chunk->is_open && !chunk->is_empty;
-}
-
-static int
 is_tidy(void)
 {
-    uint64_t live = 0, used = 0;
-    uint32_t closed = 0;
-    for (uint32_t i = 0; i < journal.count; i++) {
-        const Chunk *chunk = &journal.chunks[i];
-        if (!is_tidied(chunk)) continue;
-        closed++;
-        live += chunk->live;
-        used += chunk->used;
-    }
-    return closed <= UNTIDY_CHUNKS || 2 * live >= used;
+    return journal.closed <= UNTIDY_CHUNKS || 2 * journal.closed_live >= journal.closed_used;
 }
 
 /* The chunk that has the least in use, in eighths. Equal ones are taken in their order: those of one field stand together, and
@@ -256,7 +232,7 @@ chunk_to_move(void)
     uint32_t least = UINT32_MAX;
     for (uint32_t i = 0; i < journal.count; i++) {
         const Chunk *chunk = &journal.chunks[i];
-        if (!is_tidied(chunk)) continue;
+        if (!chunk->is_there || chunk->is_open || chunk->is_empty) continue;
         uint32_t eighths = chunk->live * 8 / chunk->used;
         if (eighths < least) {
             least = eighths;
@@ -278,7 +254,7 @@ journal_tidy(void)
     }
 }
 
-/* Room for an entry of so many lines; its position, or NOWHERE with an exception. Positions of other entries may change. */
+/* Room for an entry of so many lines; its place, or NOWHERE with an exception. Positions of other entries may change. */
 static uint32_t
 journal_room(int stream, uint32_t lines)
 {
@@ -288,45 +264,38 @@ journal_room(int stream, uint32_t lines)
         if (chunk != NULL && chunk->live == 0) chunk_begin(chunk);
         else {
             if (chunk_open(stream)) return NOWHERE;
-            if (before) journal.chunks[before - 1].is_open = 0;
+            if (before) chunk_close(&journal.chunks[before - 1]);
             if (stream != MOVED) journal_tidy();
         }
     }
     uint32_t number = journal.open[stream] - 1;
     chunk = &journal.chunks[number];
-    uint32_t position = number << CHUNK_BITS | chunk->used;
-    *bits_in_use(chunk, chunk->used) |= BIT(chunk->used);
-    *bits_of_starts(chunk, chunk->used) |= BIT(chunk->used);
+    uint32_t place = number << CHUNK_BITS | chunk->used;
     chunk->used += lines;
     chunk->live += lines;
     journal.written += lines;
-    return position;
+    return place;
 }
 
-/* Moves the entries of a chunk that are in use to where such ones stand, and gives it back; -1 with an exception. */
+/* Moves the entries of a closed chunk that are in use to where such ones stand, and with the last of them the chunk is empty;
+ * -1 with an exception. */
 static int
 chunk_move(uint32_t number)
 {
-    int failed = 0;
-    journal.chunks[number].is_open = 1; /* it stays while it is read */
-    for (uint32_t line = 0; !failed; line++) {
-        line = next_set(&journal.chunks[number], bits_in_use, line);
-        if (line >= journal.chunks[number].used) break;
-        uint32_t position = number << CHUNK_BITS | line;
-        const PlaceHead *head = (PlaceHead *)journal_place(position);
-        Ring *ring = journal.rings[head->ring];
-        uint32_t lines = lines_for(head->length), to = journal_room(MOVED, lines);
-        if (to == NOWHERE) failed = -1;
-        else {
-            memcpy(journal_place(to), head, (size_t)lines * LINE);
-            ring_moves(ring, head->index, to);
-            *bits_in_use(&journal.chunks[number], line) &= ~BIT(line);
-            journal.chunks[number].live -= lines;
-        }
+    const uint32_t used = journal.chunks[number].used;
+    uint32_t lines;
+    for (uint32_t line = 0; line < used && journal.chunks[number].live; line += lines) {
+        const uint32_t place = number << CHUNK_BITS | line;
+        const PlaceHead *head = (PlaceHead *)journal_place(place);
+        lines = lines_for(head->length);
+        if (!ring_has(journal.rings[head->ring], head->index, place)) continue;
+        uint32_t to = journal_room(MOVED, lines);
+        if (to == NOWHERE) return -1;
+        memcpy(journal_place(to), head, (size_t)lines * LINE);
+        ring_moves(journal.rings[head->ring], head->index, to);
+        chunk_release(number, lines);
     }
-    journal.chunks[number].is_open = 0;
-    if (journal.chunks[number].live == 0) chunk_clear(number);
-    return failed;
+    return 0;
 }
 
 /* A number for a history; 0 with an exception. */

@@ -13,7 +13,7 @@
 
 struct Ring {
     PyObject_HEAD
-    uint32_t *positions; /* in the journal; `allocated` of them */
+    Position *positions; /* in the journal; `allocated` of them */
     uint32_t next;       /* where the next entry goes; the oldest one, where it is full */
     uint32_t size, allocated, maxlen;
     uint32_t apart;      /* how many payloads are objects */
@@ -82,18 +82,26 @@ copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t 
 #define STREAM_END() ((void)0)
 #endif
 
+/* For the journal: whether an entry is in use that was written to this place. The history may be gone, and another one have
+ * its number: but then its entries stand elsewhere. */
+static int
+ring_has(const Ring *self, uint32_t index, uint32_t place)
+{
+    return self != NULL && index < self->size && self->positions[index].place == place;
+}
+
 /* For the journal: an entry stands elsewhere now. */
 static void
-ring_moves(Ring *self, uint32_t index, uint32_t to)
+ring_moves(Ring *self, uint32_t index, uint32_t place)
 {
-    self->positions[index] = to;
+    self->positions[index].place = place;
 }
 
 static void
-ring_drop(Ring *self, uint32_t position)
+ring_drop(Ring *self, Position position)
 {
     if (self->apart) {
-        const PlaceHead *head = (PlaceHead *)journal_place(position);
+        const PlaceHead *head = (PlaceHead *)journal_place(position.place);
         if (head->is_apart) {
             PyObject *payload;
             memcpy(&payload, head + 1, sizeof(payload));
@@ -110,7 +118,7 @@ ring_grow(Ring *self)
 {
     uint32_t allocated = !self->allocated ? 1 : self->allocated > self->maxlen / 8 ? self->maxlen : 8 * self->allocated;
     if (!self->number && !(self->number = journal_enter(self))) return -1;
-    uint32_t *positions = PyMem_Realloc(self->positions, allocated * sizeof(uint32_t));
+    Position *positions = PyMem_Realloc(self->positions, allocated * sizeof(Position));
     if (positions == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -133,8 +141,8 @@ ring_put(Ring *self, const char *data, size_t length, PyObject *payload, double 
         data = (const char *)&apart;
         length = sizeof(apart);
     }
-    uint32_t position = journal_room(self->stream, lines_for(length));
-    if (position == NOWHERE) {
+    const uint32_t lines = lines_for(length), place = journal_room(self->stream, lines);
+    if (place == NOWHERE) {
         Py_XDECREF(apart);
         return -1;
     }
@@ -142,8 +150,8 @@ ring_put(Ring *self, const char *data, size_t length, PyObject *payload, double 
     else self->size++;
     if (apart != NULL) self->apart++;
     const PlaceHead head = {received_at, epoch, (uint32_t)length, apart != NULL, self->number, self->next};
-    copy_past_cache(journal_place(position), &head, data, length);
-    self->positions[self->next] = position;
+    copy_past_cache(journal_place(place), &head, data, length);
+    self->positions[self->next] = (Position){place, lines};
     if (++self->next == self->maxlen) self->next = 0;
     return 0;
 }
@@ -164,7 +172,7 @@ ring_entry(const Ring *self, uint32_t index)
     uint32_t at = self->size == self->maxlen && index >= self->maxlen - self->next ? index - (self->maxlen - self->next)
                   : self->size == self->maxlen                                     ? index + self->next
                                                                                    : index;
-    const PlaceHead *head = (PlaceHead *)journal_place(self->positions[at]);
+    const PlaceHead *head = (PlaceHead *)journal_place(self->positions[at].place);
     PyObject *payload;
     if (head->is_apart) {
         memcpy(&payload, head + 1, sizeof(payload));
