@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import random
 import socket
 import subprocess
@@ -217,6 +218,55 @@ def test_a_ring_is_a_bounded_deque(first: list[Any], maxlen: int, then: list[Any
         assert ring.newest(3) == list(twin)[-3:]
     assert [ring.newest(count) for count in (-1, 0, 1, 10**6)] == [[], [], list(twin)[-1:], list(twin)]
     assert list(speedups.Ring(ring, 4)) == list(deque(twin, 4))
+
+
+@pytest.fixture(params=[True, False], ids=["lines", "quarters of lines"])
+def _way_of_copying(request: pytest.FixtureRequest) -> Iterator[None]:
+    copy_in_lines = getattr(speedups, "_copy_in_lines", None)
+    if copy_in_lines is None or copy_in_lines(True) is False:
+        pytest.skip("this processor has one way to copy")
+    copy_in_lines(request.param)
+    yield
+    copy_in_lines(True)
+
+
+@pytest.mark.usefixtures("_way_of_copying")
+def test_entries_of_any_length_are_what_they_were_and_leave_their_neighbours() -> None:
+    lengths = [*range(300), *range(8_100, 8_200)]
+    entries = [(os.urandom(length), (float(length), 2**40 + length)) for length in lengths]
+    ring = speedups.Ring((), len(entries) + 7)
+    for entry in entries:
+        ring.append(entry)
+    assert list(ring) == entries
+    for entry in entries:  # in places that others had
+        ring.append(entry)
+    assert list(ring)[7:] == entries
+
+
+def test_a_ring_is_the_history_of_one_slot_and_takes_its_entries_along() -> None:
+    entries = [(b"%d" % number * 40, (float(number), 1)) for number in range(2_000)]
+    ring = speedups.Ring((), 500)
+    slot, other = speedups.SlotCore(), speedups.SlotCore()
+    for number, entry in enumerate(entries):
+        if number == 400:
+            slot.history = ring
+            slot.history = ring
+            with pytest.raises(ValueError, match="one slot"):
+                other.history = ring
+        if number == 800:
+            slot.history = speedups.Ring(entries[:3], 3)
+            assert list(slot.history) == entries[:3]
+            other.history = ring
+        if number == 1_200:
+            del other
+            gc.collect()
+        if number == 1_600:
+            slot.history = ring
+        ring.append(entry)
+        assert ring.newest(2) == entries[max(0, number - 1) : number + 1]
+    assert list(ring) == list(slot.history) == entries[-500:]
+    del slot
+    assert list(ring) == entries[-500:]
 
 
 def test_a_large_payload_takes_no_more_memory_than_its_own() -> None:
@@ -490,7 +540,12 @@ class Busy:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_outlives_its_neighbours_is_moved_and_stays_what_it_is(seed: int) -> None:
     market = Busy(seed)
+    slots_of_some = [speedups.SlotCore() for _ in range(200)]
     for _ in range(8):
+        for slot in slots_of_some:  # histories that slots get and lose are where they are looked for
+            slot.history = None
+        for slot, (ring, _) in zip(slots_of_some, market.random.sample(market.quiet, 200), strict=True):
+            slot.history = ring
         market.run(10_000)
         assert all(list(ring) == list(twin) for ring, twin in market.quiet)
         assert len(market.busy) == 50

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from upbit_ws._extension import speedups
-from upbit_ws.protocol.envelope import predicted_head
+from upbit_ws.protocol.envelope import START_LENGTH, predicted_head
 from upbit_ws.protocol.lanes import lane_for
 from upbit_ws.protocol.slots import Slot, TradeSlot, new_slot
 from upbit_ws.types import DataType, StreamKey
@@ -284,6 +284,82 @@ def test_attend_may_empty_the_tables_and_drop_the_slot() -> None:
         gc.collect()
 
     assert 1 <= file(batch(), tables, attend) <= 24  # lanes are looked up at most 24 messages ahead
+
+
+def in_starts(lane: Any, payload: bytes = ticker()) -> Any:
+    starts = speedups.StartTable()
+    starts[payload[:START_LENGTH]] = lane
+    return starts
+
+
+def test_a_lane_that_attend_takes_out_of_the_table_of_starts_files_nothing_more() -> None:
+    starts = in_starts(ticker_lane(attended()))
+
+    def attend(*arguments: object) -> None:
+        starts.clear()
+        gc.collect()
+
+    assert speedups.file(batch(), 0, starts, {}, STAMP, attend, None) == 1
+
+
+def test_a_lane_that_attend_puts_into_the_table_of_starts_files_what_follows() -> None:
+    first, then = attended(), ticker_slot()
+    starts = in_starts(ticker_lane(first))
+
+    def attend(*arguments: object) -> None:
+        if first.revision == 7:
+            starts[ticker()[:START_LENGTH]] = ticker_lane(then)
+            gc.collect()
+
+    assert speedups.file(batch(), 0, starts, {}, STAMP, attend, None) == 60
+    assert (first.revision, then.revision) == (7, 53)
+
+
+def test_the_table_of_starts_may_grow_while_lanes_of_it_are_used() -> None:
+    slot = attended()
+    starts = in_starts(ticker_lane(slot))
+
+    def attend(*arguments: object) -> None:
+        for number in range(50):
+            starts[b"%043d" % (slot.revision * 50 + number)] = None
+
+    assert speedups.file(batch(), 0, starts, {}, STAMP, attend, None) == 60
+    assert (slot.revision, len(starts)) == (60, 3_001)
+
+
+def test_take_may_drop_the_lane_and_the_slot_that_it_is_of() -> None:
+    class Leaving(Slot):
+        __slots__ = ()
+
+        def take(self, entry: Any, timestamp: bytes) -> bool:
+            starts.clear()
+            gc.collect()
+            return True
+
+    starts = in_starts(ticker_lane(ticker_slot(Leaving)))
+    messages = [*batch(3), *[ticker(1_600_000_000_000)] * 3, *batch(3)]
+    told: list[object] = []
+    assert speedups.file(messages, 0, starts, {}, STAMP, lambda *arguments: told.append(arguments), None) == 4
+    assert told == []
+
+
+def test_keys_that_change_the_table_of_starts_whenever_they_are_compared_do_not_stop_a_batch() -> None:
+    slot, other = ticker_slot(), trade_slot()
+    starts = in_starts(ticker_lane(slot))
+
+    class Key:
+        def __hash__(self) -> int:
+            return hash(TRADE_HEAD)
+
+        def __eq__(self, another: object) -> bool:
+            for number in range(100):
+                starts[b"%043d" % (len(starts) + number)] = None
+            gc.collect()
+            return True
+
+    messages = [ticker(), trade(1), ticker(), ticker(), trade(2), trade(3), ticker()]
+    assert speedups.file(messages, 0, starts, {Key(): trade_lane(other)}, STAMP, None, None) == 7
+    assert (slot.revision, other.revision) == (4, 3)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 5, 30])

@@ -42,7 +42,7 @@ typedef struct {
 static int
 attend_to(SlotCore *slot, PyObject *entry, Attention *attention)
 {
-    if (!slot->is_attended) return TAKEN;
+    if (!slot->state->is_attended) return TAKEN;
     attention->calls++;
     STREAM_END(); /* what is called may let another thread go on */
     PyObject *made = entry != NULL ? Py_NewRef(entry) : core_get_current(slot, NULL);
@@ -53,28 +53,29 @@ attend_to(SlotCore *slot, PyObject *entry, Attention *attention)
     return done == NULL ? FAILED : TAKEN;
 }
 
-/* Files one message by its lane. */
+/* Files one message by its rule, or where there is none by its lane. */
 static int
-file_one(PyObject *lane, Arrival *arrival, Attention *attention)
+file_one(const Rule *rule, PyObject *lane, Arrival *arrival, Attention *attention)
 {
-    PyObject *entry = NULL, *slot = NULL;
+    Taken held = {NULL, NULL};
     int result;
-    if (Py_IS_TYPE(lane, &LaneType)) {
-        result = lane_take((Lane *)lane, arrival, &entry);
-        if (result == TAKEN && (entry != NULL || ((Lane *)lane)->slot->is_attended)) slot = Py_NewRef(((Lane *)lane)->slot);
+    if (rule != NULL) {
+        result = rule_take(rule, arrival, &held);
+        if (result == TAKEN && held.slot == NULL && rule->state->is_attended)
+            held.slot = Py_NewRef((PyObject *)rule->slot);
     }
     else {
-        result = other_lane_take(lane, arrival, &entry);
-        if (result == TAKEN) slot = PyObject_GetAttrString(lane, "slot");
-        if (result == TAKEN && slot == NULL) result = FAILED;
-        if (slot != NULL && !PyObject_TypeCheck(slot, &SlotCoreType)) {
+        result = other_lane_take(lane, arrival, &held.entry);
+        if (result == TAKEN) held.slot = PyObject_GetAttrString(lane, "slot");
+        if (result == TAKEN && held.slot == NULL) result = FAILED;
+        if (held.slot != NULL && !PyObject_TypeCheck(held.slot, &SlotCoreType)) {
             PyErr_SetString(PyExc_TypeError, "a lane's slot must be a SlotCore");
             result = FAILED;
         }
     }
-    if (result == TAKEN && slot != NULL) result = attend_to((SlotCore *)slot, entry, attention);
-    Py_XDECREF(slot);
-    Py_XDECREF(entry);
+    if (result == TAKEN && held.slot != NULL) result = attend_to((SlotCore *)held.slot, held.entry, attention);
+    Py_XDECREF(held.slot);
+    Py_XDECREF(held.entry);
     return result;
 }
 
@@ -92,33 +93,26 @@ file_one(PyObject *lane, Arrival *arrival, Attention *attention)
 #define TOUCH(address) ((void)*(volatile const char *)(address))
 
 static void
-fetch_ahead(PyObject *const *lanes, const Arrival *arrivals, int count)
+fetch_ahead(const Rule *const *rules, const Arrival *arrivals, int count)
 {
-    const SlotCore *slots[WINDOW];
+    const SlotState *slots[WINDOW];
     for (int i = 0; i < count; i++) {
-        slots[i] = NULL;
-        if (!Py_IS_TYPE(lanes[i], &LaneType)) continue;
-        slots[i] = ((Lane *)lanes[i])->slot;
-        if (slots[i] == NULL) continue; /* a lane made by `__new__` alone */
+        slots[i] = rules[i] == NULL ? NULL : rules[i]->state;
+        if (slots[i] == NULL) continue;
         TOUCH(&slots[i]->current);
         PREFETCH(arrivals[i].data + arrivals[i].size - 1);
     }
     for (int i = 0; i < count; i++) {
         if (slots[i] == NULL) continue;
-        if (slots[i]->has_ring) TOUCH(&((Ring *)slots[i]->history)->positions);
         if (slots[i]->has_window) TOUCH(&((IdWindow *)slots[i]->ids)->ids);
+        if (slots[i]->has_ring && slots[i]->ring.positions != NULL)
+            PREFETCH(&slots[i]->ring.positions[slots[i]->ring.next]);
         if (slots[i]->current != NULL) PREFETCH(slots[i]->current);
     }
     for (int i = 0; i < count; i++) {
-        if (slots[i] == NULL) continue;
-        if (slots[i]->has_ring) {
-            const Ring *ring = (Ring *)slots[i]->history;
-            if (ring->positions != NULL) PREFETCH(&ring->positions[ring->next]);
-        }
-        if (slots[i]->has_window) {
-            const IdWindow *window = (IdWindow *)slots[i]->ids;
-            if (window->ids != NULL) PREFETCH(&window->ids[window->next]);
-        }
+        if (slots[i] == NULL || !slots[i]->has_window) continue;
+        const IdWindow *window = (IdWindow *)slots[i]->ids;
+        if (window->ids != NULL) PREFETCH(&window->ids[window->next]);
     }
 }
 
@@ -151,10 +145,12 @@ batch_message(PyObject *batch, Py_ssize_t position, Arrival *arrival)
     return 0;
 }
 
-/* Messages of a batch that are looked at together. Everything here is held. */
+/* Messages of a batch that are looked at together. */
 typedef struct {
     Arrival arrivals[WINDOW];
-    PyObject *lanes[WINDOW];
+    const Rule *rules[WINDOW]; /* NULL: the lane is one that Python made */
+    PyObject *lanes[WINDOW];   /* NULL: the rule is one of a berth, which holds until the table changes */
+    size_t changes;            /* of the table, when it was looked up */
     int count;
 } Few;
 
@@ -167,19 +163,28 @@ let_go(Few *few, int from, int until)
     }
 }
 
-/* Finds the lanes of the next few messages, up to one that has none; -1 with an exception. A key of `by_head` may run code
- * of others where it is compared. */
+/* Whether this one may still be filed as it was looked up. */
 static int
-find_lanes(Few *few, PyObject *batch, Py_ssize_t position, const Arrival *stamp, const StartTable *by_start,
+is_valid(const Few *few, int at, const StartTable *by_start)
+{
+    return few->lanes[at] != NULL || few->changes == by_start->changes;
+}
+
+/* Finds the lanes of the next `window` messages at the most, up to one that has none; -1 with an exception. A key of
+ * `by_head` may run code of others where it is compared. */
+static int
+find_lanes(Few *few, PyObject *batch, Py_ssize_t position, int window, const Arrival *stamp, const StartTable *by_start,
            PyObject *by_head)
 {
     size_t hashes[WINDOW];
     Py_ssize_t left = batch_size(batch) - position;
-    int window = left < WINDOW ? (int)left : WINDOW, count;
+    int count;
+    if (left < window) window = (int)left;
     for (count = 0; count < window; count++) {
         Arrival *arrival = &few->arrivals[count];
         *arrival = *stamp;
         few->lanes[count] = NULL;
+        few->rules[count] = NULL;
         if (batch_message(batch, position + count, arrival)) break;
         hashes[count] = 0;
         if (arrival->size < START_LENGTH) continue;
@@ -191,16 +196,18 @@ find_lanes(Few *few, PyObject *batch, Py_ssize_t position, const Arrival *stamp,
     for (int i = 0; i < window && by_start->count; i++) {
         const Arrival *arrival = &few->arrivals[i];
         if (arrival->size < START_LENGTH) continue;
-        few->lanes[i] = find_berth(by_start, arrival->data, hashes[i])->lane;
-        if (few->lanes[i] != NULL) PREFETCH(few->lanes[i]);
+        const Berth *berth = find_berth(by_start, arrival->data, hashes[i]);
+        if (berth->rule.slot != NULL) few->rules[i] = &berth->rule;
+        else few->lanes[i] = Py_XNewRef(berth->lane);
     }
-    for (int i = 0; i < window; i++) Py_XINCREF(few->lanes[i]); /* before code of others may let go of them */
+    few->changes = by_start->changes;
     for (count = 0; count < window; count++) {
-        if (few->lanes[count] != NULL) continue;
+        if (few->lanes[count] != NULL || few->rules[count] != NULL) continue;
         const Arrival *arrival = &few->arrivals[count];
         PyObject *lane = lane_of_head(arrival->data, arrival->size, by_head);
         if (lane == NULL) break;
         few->lanes[count] = Py_NewRef(lane);
+        if (Py_IS_TYPE(lane, &LaneType) && ((Lane *)lane)->rule.slot != NULL) few->rules[count] = &((Lane *)lane)->rule;
     }
     let_go(few, count, window);
     few->count = count;
@@ -219,21 +226,23 @@ file_batch(PyObject *batch, Py_ssize_t position, const Arrival *stamp, const Sta
            Attention *attention)
 {
     Few few;
-    int result = TAKEN, is_over = 0;
+    int result = TAKEN, is_over = 0, window = WINDOW;
     while (result >= REFUSED && !is_over && position < batch_size(batch)) {
-        if (find_lanes(&few, batch, position, stamp, by_start, by_head)) {
+        if (find_lanes(&few, batch, position, window, stamp, by_start, by_head)) {
             result = FAILED;
             break;
         }
         is_over = few.count == 0;
-        if (few.count > 1) fetch_ahead(few.lanes, few.arrivals, few.count);
-        for (int i = 0; i < few.count && result >= REFUSED; i++) {
+        /* Where looking up changes the table each time, one at a time gets on: what changes it is held. */
+        window = few.changes == by_start->changes ? WINDOW : 1;
+        if (few.count > 1 && window > 1) fetch_ahead(few.rules, few.arrivals, few.count);
+        for (int i = 0; i < few.count && result >= REFUSED && is_valid(&few, i, by_start); i++) {
             Arrival *arrival = &few.arrivals[i];
             /* What was called may have changed the list: then what stands there now has another lane, or nothing does. */
             if (PyList_CheckExact(batch)
                 && (position >= PyList_GET_SIZE(batch) || PyList_GET_ITEM(batch, position) != arrival->payload))
                 break;
-            result = file_one(few.lanes[i], arrival, attention);
+            result = file_one(few.rules[i], few.lanes[i], arrival, attention);
             if (result >= REFUSED) position++;
         }
         let_go(&few, 0, few.count);

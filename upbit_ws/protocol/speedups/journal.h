@@ -48,7 +48,7 @@ typedef struct {
     Land land;
 } Chunk;
 
-typedef struct Ring Ring;
+typedef struct RingState RingState;
 
 static struct {
     Chunk *chunks;
@@ -60,13 +60,13 @@ static struct {
     uint64_t closed_live, closed_used;
     uint64_t written;          /* lines, ever */
     uint32_t open[STREAMS];    /* number of a chunk, plus one; 0: none */
-    Ring **rings;              /* by their number; 0 is nobody's */
+    RingState **rings;              /* by their number; 0 is nobody's */
     uint32_t ring_count, ring_room, rings_there;
     uint32_t lowest_chunk, lowest_ring; /* no number below is free */
 } journal;
 
-static int ring_has(const Ring *ring, uint32_t index, uint32_t place);
-static void ring_moves(Ring *ring, uint32_t index, uint32_t place);
+static int ring_has(const RingState *ring, uint32_t index, uint32_t place);
+static void ring_moves(RingState *ring, uint32_t index, uint32_t place);
 
 static uint32_t
 lines_for(size_t length)
@@ -300,13 +300,13 @@ chunk_move(uint32_t number)
 
 /* A number for a history; 0 with an exception. */
 static uint32_t
-journal_enter(Ring *ring)
+journal_enter(RingState *ring)
 {
     uint32_t number;
     if (journal.rings_there + 1 >= journal.ring_count) {
         if (journal.ring_count == journal.ring_room) {
             uint32_t room = journal.ring_room ? 2 * journal.ring_room : 64;
-            Ring **rings = PyMem_Realloc(journal.rings, room * sizeof(Ring *));
+            RingState **rings = PyMem_Realloc(journal.rings, room * sizeof(RingState *));
             if (rings == NULL) {
                 PyErr_NoMemory();
                 return 0;

@@ -12,15 +12,21 @@ enum { TICKER, ORDERBOOK, TRADE };
 /* What became of a payload. */
 enum { FAILED = -2, NOT_AS_PREDICTED = -1, REFUSED = 0, TAKEN = 1 };
 
+/* How a payload is filed. */
 typedef struct {
-    PyObject_HEAD
-    SlotCore *slot;
+    SlotCore *slot;    /* NULL where there is no such rule */
+    SlotState *state;  /* of the slot */
     PyObject *marker;  /* bytes, what stands before the timestamp (ticker) or the id (trade) */
     PyObject *tails;   /* tuple of bytes, one of which ends the payload (orderbook) */
     uint32_t position;
     uint16_t rare;     /* where in the marker the byte stands that is looked for first */
     uint16_t kind;
-} Lane; /* with what the collector needs 64 bytes, of which those of this struct are one line: smaller is better here */
+} Rule;
+
+typedef struct {
+    PyObject_HEAD
+    Rule rule;
+} Lane;
 
 /* One payload and when it came. `payload` is NULL while nobody needs the object. */
 typedef struct {
@@ -74,7 +80,7 @@ find_first(const char *start, const char *end, const char *what, Py_ssize_t leng
 
 /* Whether the digits at `at` sort before those of the slot, as bytes do. */
 static int
-is_before(const char *at, Py_ssize_t length, const SlotCore *slot)
+is_before(const char *at, Py_ssize_t length, const SlotState *slot)
 {
     if (length == TIMESTAMP_DIGITS && slot->digits == TIMESTAMP_DIGITS) { /* the usual case, without a call */
         uint64_t one = big_endian_at(at), other = big_endian_at(slot->timestamp);
@@ -90,9 +96,9 @@ is_before(const char *at, Py_ssize_t length, const SlotCore *slot)
 
 /* Python code owns these fields as well: never trust that they are there and what they should be. */
 static int
-check_slot(const SlotCore *slot)
+check_slot(const SlotState *slot)
 {
-    if (slot && (slot->current || slot->is_newest) && slot->has_ring && ((Ring *)slot->history)->maxlen
+    if (slot && (slot->current || slot->is_newest) && slot->has_ring && slot->ring.maxlen
         && (slot->has_window ? ((IdWindow *)slot->ids)->size != 0 : slot->ids == Py_None))
         return 0;
     PyErr_SetString(PyExc_TypeError, "a slot's fields are not what they should be");
@@ -101,9 +107,9 @@ check_slot(const SlotCore *slot)
 
 /* The usual case: what arrived becomes the newest entry. What is let go of may run code, so that comes last. */
 static int
-advance(SlotCore *slot, const Arrival *arrival, const char *at, Py_ssize_t digits)
+advance(SlotState *slot, const Arrival *arrival, const char *at, Py_ssize_t digits)
 {
-    if (ring_put((Ring *)slot->history, arrival->data, arrival->size, arrival->payload, arrival->received_at,
+    if (ring_put(&slot->ring, arrival->data, arrival->size, arrival->payload, arrival->received_at,
                  arrival->epoch))
         return FAILED;
     memcpy(slot->timestamp, at, digits);
@@ -126,37 +132,43 @@ payload_of(Arrival *arrival)
     return arrival->payload;
 }
 
+/* What a lane made of a payload, where Python code took it: the entry that it was given, and its slot. Both are held. */
+typedef struct {
+    PyObject *entry, *slot;
+} Taken;
+
 /* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
 static int
 ask_slot(PyObject *name, SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject *identity,
-         PyObject **entry)
+         Taken *held)
 {
     PyObject *timestamp = PyBytes_FromStringAndSize(at, digits);
-    *entry = payload_of(arrival) == NULL ? NULL : new_entry(arrival->payload, arrival->stamp);
+    held->slot = Py_NewRef((PyObject *)slot); /* what is called may let go of the lane */
+    held->entry = payload_of(arrival) == NULL ? NULL : new_entry(arrival->payload, arrival->stamp);
     int taken = -1;
-    if (timestamp != NULL && *entry != NULL) {
-        PyObject *args[4] = {(PyObject *)slot, *entry, timestamp, identity};
+    if (timestamp != NULL && held->entry != NULL) {
+        PyObject *args[4] = {held->slot, held->entry, timestamp, identity};
         size_t count = identity == NULL ? 3 : 4;
         PyObject *answer = PyObject_VectorcallMethod(name, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
         taken = answer == NULL ? -1 : PyObject_IsTrue(answer);
         Py_XDECREF(answer);
     }
     Py_XDECREF(timestamp);
-    if (taken <= 0) Py_CLEAR(*entry);
     return taken < 0 ? FAILED : taken ? TAKEN : REFUSED;
 }
 
 static int
-take_state(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, PyObject **entry)
+take_state(const Rule *rule, Arrival *arrival, const char *at, Py_ssize_t digits, Taken *held)
 {
-    if (is_before(at, digits, slot)) return ask_slot(str_take, slot, arrival, at, digits, NULL, entry);
-    return advance(slot, arrival, at, digits);
+    if (is_before(at, digits, rule->state)) return ask_slot(str_take, rule->slot, arrival, at, digits, NULL, held);
+    return advance(rule->state, arrival, at, digits);
 }
 
 static int
-take_trade(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, const char *id,
-           Py_ssize_t id_length, PyObject **entry)
+take_trade(const Rule *rule, Arrival *arrival, const char *at, Py_ssize_t digits, const char *id,
+           Py_ssize_t id_length, Taken *held)
 {
+    SlotState *slot = rule->state;
     if (arrival->epoch == slot->epoch && slot->has_window && !is_before(at, digits, slot)) {
         IdWindow *ids = (IdWindow *)slot->ids;
         int64_t number = parse_id(id, id_length);
@@ -168,24 +180,23 @@ take_trade(SlotCore *slot, Arrival *arrival, const char *at, Py_ssize_t digits, 
     }
     PyObject *identity = PyBytes_FromStringAndSize(id, id_length);
     if (identity == NULL) return FAILED;
-    int result = ask_slot(str_take_identified, slot, arrival, at, digits, identity, entry);
+    int result = ask_slot(str_take_identified, rule->slot, arrival, at, digits, identity, held);
     Py_DECREF(identity);
     return result;
 }
 
-/* Files one payload. Where Python code took it, `*entry` is the object that it was given. */
+/* Files one payload. `held` has what is to be let go of, whatever the result. */
 static int
-lane_take(const Lane *lane, Arrival *arrival, PyObject **entry)
+rule_take(const Rule *rule, Arrival *arrival, Taken *held)
 {
     const char *data = arrival->data, *end = data + arrival->size, *at, *id = NULL;
-    Py_ssize_t position = (Py_ssize_t)lane->position < arrival->size ? (Py_ssize_t)lane->position : arrival->size;
+    Py_ssize_t position = (Py_ssize_t)rule->position < arrival->size ? (Py_ssize_t)rule->position : arrival->size;
     Py_ssize_t id_length = 0;
-    SlotCore *slot = lane->slot;
-    if (check_slot(slot)) return FAILED;
-    if (lane->kind == ORDERBOOK) {
+    if (check_slot(rule->state)) return FAILED;
+    if (rule->kind == ORDERBOOK) {
         int is_ours = 0;
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lane->tails) && !is_ours; i++) {
-            PyObject *tail = PyTuple_GET_ITEM(lane->tails, i);
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rule->tails) && !is_ours; i++) {
+            PyObject *tail = PyTuple_GET_ITEM(rule->tails, i);
             Py_ssize_t length = PyBytes_GET_SIZE(tail);
             is_ours = length <= arrival->size && is_same(end - length, PyBytes_AS_STRING(tail), length);
         }
@@ -193,15 +204,15 @@ lane_take(const Lane *lane, Arrival *arrival, PyObject **entry)
         at = data + position;
     }
     else {
-        const char *marker = PyBytes_AS_STRING(lane->marker);
-        Py_ssize_t length = PyBytes_GET_SIZE(lane->marker);
-        if (lane->kind == TICKER) {
+        const char *marker = PyBytes_AS_STRING(rule->marker);
+        Py_ssize_t length = PyBytes_GET_SIZE(rule->marker);
+        if (rule->kind == TICKER) {
             const char *found = find_last(data + position, end, marker, length);
             if (found == NULL) return NOT_AS_PREDICTED;
             at = found + length;
         }
         else {
-            const char *found = find_first(data + position, end, marker, length, lane->rare);
+            const char *found = find_first(data + position, end, marker, length, rule->rare);
             if (found == NULL) return NOT_AS_PREDICTED;
             const char *stop = memchr(found + length, ',', end - found - length);
             if (stop == NULL) return NOT_AS_PREDICTED;
@@ -211,8 +222,8 @@ lane_take(const Lane *lane, Arrival *arrival, PyObject **entry)
         }
     }
     Py_ssize_t digits = end - at < TIMESTAMP_DIGITS ? end - at : TIMESTAMP_DIGITS;
-    return id == NULL ? take_state(slot, arrival, at, digits, entry)
-                      : take_trade(slot, arrival, at, digits, id, id_length, entry);
+    return id == NULL ? take_state(rule, arrival, at, digits, held)
+                      : take_trade(rule, arrival, at, digits, id, id_length, held);
 }
 
 /* What arrived with a stamp; -1 with an exception where that is none. */
@@ -235,15 +246,19 @@ lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
     arrival.payload = args[0];
     arrival.data = PyBytes_AS_STRING(args[0]);
     arrival.size = PyBytes_GET_SIZE(args[0]);
-    PyObject *entry = NULL;
-    int result = lane_take(self, &arrival, &entry);
+    Taken held = {NULL, NULL};
+    SlotCore *slot = self->rule.slot;
+    Py_XINCREF(slot);
+    int result = rule_take(&self->rule, &arrival, &held);
     STREAM_END();
-    switch (result) {
-    case TAKEN: return entry != NULL ? entry : core_get_current(self->slot, NULL);
-    case REFUSED: Py_RETURN_FALSE;
-    case NOT_AS_PREDICTED: Py_RETURN_NONE;
-    default: return NULL;
-    }
+    PyObject *answer = NULL;
+    if (result == TAKEN) answer = held.entry != NULL ? Py_NewRef(held.entry) : core_get_current(slot, NULL);
+    else if (result == REFUSED) answer = Py_NewRef(Py_False);
+    else if (result == NOT_AS_PREDICTED) answer = Py_NewRef(Py_None);
+    Py_XDECREF(held.entry);
+    Py_XDECREF(held.slot);
+    Py_XDECREF(slot);
+    return answer;
 }
 
 static int
@@ -266,38 +281,40 @@ lane_init(Lane *self, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_ValueError, "position and marker must be within bounds, and marker not empty");
         return -1;
     }
-    if (self->slot != NULL) { /* what files by this lane counts on its slot to stay */
+    if (self->rule.slot != NULL) { /* what files by this lane counts on its slot to stay */
         PyErr_SetString(PyExc_ValueError, "a lane is set once");
         return -1;
     }
-    if (strcmp(kind, "ticker") == 0) self->kind = TICKER;
-    else if (strcmp(kind, "orderbook") == 0) self->kind = ORDERBOOK;
-    else if (strcmp(kind, "trade") == 0) self->kind = TRADE;
+    if (strcmp(kind, "ticker") == 0) self->rule.kind = TICKER;
+    else if (strcmp(kind, "orderbook") == 0) self->rule.kind = ORDERBOOK;
+    else if (strcmp(kind, "trade") == 0) self->rule.kind = TRADE;
     else {
         PyErr_SetString(PyExc_ValueError, "kind must be ticker, orderbook or trade");
         return -1;
     }
-    self->position = (uint32_t)position;
+    self->rule.position = (uint32_t)position;
     /* In `"sequential_id":` the q stands nowhere else in a trade; of other markers any letter does. */
     const char *q = memchr(PyBytes_AS_STRING(marker), 'q', PyBytes_GET_SIZE(marker));
-    self->rare = q == NULL ? 0 : (uint16_t)(q - PyBytes_AS_STRING(marker));
-    self->slot = (SlotCore *)Py_NewRef(slot);
-    self->marker = Py_NewRef(marker);
-    self->tails = Py_NewRef(tails);
+    self->rule.rare = q == NULL ? 0 : (uint16_t)(q - PyBytes_AS_STRING(marker));
+    self->rule.slot = (SlotCore *)Py_NewRef(slot);
+    self->rule.state = self->rule.slot->state;
+    self->rule.marker = Py_NewRef(marker);
+    self->rule.tails = Py_NewRef(tails);
     return 0;
 }
 
 static int
 lane_traverse(Lane *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->slot);
+    Py_VISIT(self->rule.slot);
     return 0;
 }
 
 static int
 lane_clear(Lane *self)
 {
-    Py_CLEAR(self->slot);
+    self->rule.state = NULL;
+    Py_CLEAR(self->rule.slot);
     return 0;
 }
 
@@ -306,8 +323,8 @@ lane_dealloc(Lane *self)
 {
     PyObject_GC_UnTrack(self);
     lane_clear(self);
-    Py_XDECREF(self->marker);
-    Py_XDECREF(self->tails);
+    Py_XDECREF(self->rule.marker);
+    Py_XDECREF(self->rule.tails);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -318,7 +335,7 @@ static PyMethodDef lane_methods[] = {
 };
 
 static PyMemberDef lane_members[] = {
-    {"slot", T_OBJECT_EX, offsetof(Lane, slot), READONLY, NULL},
+    {"slot", T_OBJECT_EX, offsetof(Lane, rule.slot), READONLY, NULL},
     {NULL}
 };
 

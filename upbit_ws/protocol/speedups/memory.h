@@ -1,6 +1,13 @@
 /* Memory for what there is one of per market: histories, windows of ids, tables. Part of module.c. */
 
 #define LINE 64 /* bytes that the processor fetches at once */
+#define PAIR (2 * LINE) /* of two lines that stand in one of these, it fetches the second along with the first */
+
+static void *
+next_pair(void *at)
+{
+    return (void *)(((uintptr_t)at + PAIR - 1) & ~(uintptr_t)(PAIR - 1));
+}
 
 static size_t
 whole_lines(size_t size)

@@ -40,6 +40,9 @@
 static PyMethodDef methods[] = {
     {"split", (PyCFunction)(void (*)(void))speedups_split, METH_FASTCALL, split_doc},
     {"file", (PyCFunction)(void (*)(void))speedups_file, METH_FASTCALL, file_doc},
+#ifdef HAS_COPY_IN_LINES
+    {"_copy_in_lines", speedups_copy_in_lines, METH_O, PyDoc_STR("For tests: _copy_in_lines(bool) -> whether it does.")},
+#endif
     {NULL}
 };
 
@@ -51,6 +54,9 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC
 PyInit__upbit_ws_speedups(void)
 {
+#ifdef HAS_COPY_IN_LINES
+    copies_in_lines = can_copy_in_lines = __builtin_cpu_supports("avx512bw") != 0;
+#endif
     str_take = PyUnicode_InternFromString("take");
     str_take_identified = PyUnicode_InternFromString("take_identified");
     str_file = PyUnicode_InternFromString("file");

@@ -11,26 +11,39 @@
 
 #define LONGEST_COPIED 8192
 
-struct Ring {
-    PyObject_HEAD
+struct RingState {
     Position *positions; /* in the journal; `allocated` of them */
     uint32_t next;       /* where the next entry goes; the oldest one, where it is full */
     uint32_t size, allocated, maxlen;
     uint32_t apart;      /* how many payloads are objects */
     uint32_t number;     /* in the journal; 0 until the first entry came */
     int stream;          /* of the journal, for the next entry */
-    char unused[12];     /* so that the fields above stand in one line: blocks of this size begin 16 bytes before one */
 };
 
-#if (defined(__x86_64__) || defined(_M_X64)) && SIZEOF_VOID_P == 8
-#include <emmintrin.h>
+/* What is written for every entry stands with what else a slot has of that kind, while the ring is its history. */
+typedef struct {
+    PyObject_HEAD
+    RingState *state, own;
+} Ring;
 
-/* Head and payload into an aligned place, whole lines and without fetching first what is overwritten.
+/* The state of a ring stands here from now on. */
+static void
+ring_settle(Ring *self, RingState *place)
+{
+    *place = *self->state;
+    self->state = place;
+    if (place->number) journal.rings[place->number] = place;
+}
+
+/* Head and payload go into an aligned place, whole lines and without fetching first what is overwritten.
  *
  * Everything goes from memory of the caller into registers and from there to the place: bytes that are put together on the
  * stack can only be read back when all stores before them are done, and some of those wait for memory. */
+#if (defined(__x86_64__) || defined(_M_X64)) && SIZEOF_VOID_P == 8
+#include <immintrin.h>
+
 static void
-copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t length)
+copy_in_quarters(char *place, const PlaceHead *head, const char *payload, size_t length)
 {
     __m128i *to = (__m128i *)place, *end = (__m128i *)(place + (size_t)lines_for(length) * LINE);
     int64_t time;
@@ -70,6 +83,52 @@ copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t 
 }
 
 #define STREAM_END() _mm_sfence()
+
+#if defined(__GNUC__)
+/* A line at once: one that is written in quarters occupies one of the few places for lines on their way for longer, and with
+ * many markets these are what everything waits for. */
+__attribute__((target("avx512f,avx512bw"))) static void
+copy_in_lines(char *place, const PlaceHead *head, const char *payload, size_t length)
+{
+    int64_t time;
+    memcpy(&time, &head->received_at, sizeof(time));
+    const __m128i when = _mm_set_epi64x(head->epoch, time);
+    const __m128i what = _mm_set_epi32((int)head->index, (int)head->ring, (int)head->is_apart, (int)head->length);
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(when), what, 1);
+    const __mmask64 all = ~(__mmask64)0;
+    const size_t beside = LINE - sizeof(PlaceHead), first = length < beside ? length : beside;
+    const __m512i start = _mm512_maskz_loadu_epi8(~(all << first), payload);
+    _mm512_stream_si512((__m512i *)place, _mm512_inserti64x4(_mm512_castsi256_si512(both), _mm512_castsi512_si256(start), 1));
+    size_t at = first;
+    for (; length - at >= LINE; at += LINE) {
+        place += LINE;
+        _mm512_stream_si512((__m512i *)place, _mm512_loadu_si512(payload + at));
+    }
+    if (at == length) return;
+    _mm512_stream_si512((__m512i *)(place + LINE), _mm512_maskz_loadu_epi8(~(all << (length - at)), payload + at));
+}
+
+static int can_copy_in_lines, copies_in_lines;
+
+/* For tests: copies so, or not so, where the processor can; whether it does now. */
+static PyObject *
+speedups_copy_in_lines(PyObject *module, PyObject *argument)
+{
+    int wanted = PyObject_IsTrue(argument);
+    if (wanted < 0) return NULL;
+    copies_in_lines = wanted && can_copy_in_lines;
+    return PyBool_FromLong(copies_in_lines);
+}
+
+static void
+copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t length)
+{
+    (copies_in_lines ? copy_in_lines : copy_in_quarters)(place, head, payload, length);
+}
+#define HAS_COPY_IN_LINES
+#else
+#define copy_past_cache copy_in_quarters
+#endif
 #else
 
 static void
@@ -85,20 +144,20 @@ copy_past_cache(char *place, const PlaceHead *head, const char *payload, size_t 
 /* For the journal: whether an entry is in use that was written to this place. The history may be gone, and another one have
  * its number: but then its entries stand elsewhere. */
 static int
-ring_has(const Ring *self, uint32_t index, uint32_t place)
+ring_has(const RingState *self, uint32_t index, uint32_t place)
 {
     return self != NULL && index < self->size && self->positions[index].place == place;
 }
 
 /* For the journal: an entry stands elsewhere now. */
 static void
-ring_moves(Ring *self, uint32_t index, uint32_t place)
+ring_moves(RingState *self, uint32_t index, uint32_t place)
 {
     self->positions[index].place = place;
 }
 
 static void
-ring_drop(Ring *self, Position position)
+ring_drop(RingState *self, Position position)
 {
     if (self->apart) {
         const PlaceHead *head = (PlaceHead *)journal_place(position.place);
@@ -114,7 +173,7 @@ ring_drop(Ring *self, Position position)
 
 /* Room for one more position, and a number in the journal; -1 with an exception. */
 static int
-ring_grow(Ring *self)
+ring_grow(RingState *self)
 {
     uint32_t allocated = !self->allocated ? 1 : self->allocated > self->maxlen / 8 ? self->maxlen : 8 * self->allocated;
     if (!self->number && !(self->number = journal_enter(self))) return -1;
@@ -131,7 +190,7 @@ ring_grow(Ring *self)
 /* Adds an entry, and the oldest one goes where it is full. `payload` is the object that `data` is of, or NULL. Runs no
  * code of others. */
 static int
-ring_put(Ring *self, const char *data, size_t length, PyObject *payload, double received_at, int64_t epoch)
+ring_put(RingState *self, const char *data, size_t length, PyObject *payload, double received_at, int64_t epoch)
 {
     PyObject *apart = NULL;
     if (self->next == self->allocated && ring_grow(self)) return -1;
@@ -167,7 +226,7 @@ new_entry(PyObject *payload, PyObject *stamp)
 
 /* The entry at this index, as objects. */
 static PyObject *
-ring_entry(const Ring *self, uint32_t index)
+ring_entry(const RingState *self, uint32_t index)
 {
     uint32_t at = self->size == self->maxlen && index >= self->maxlen - self->next ? index - (self->maxlen - self->next)
                   : self->size == self->maxlen                                     ? index + self->next
@@ -193,7 +252,7 @@ ring_entry(const Ring *self, uint32_t index)
 static Py_ssize_t
 ring_length(Ring *self)
 {
-    return self->size;
+    return self->state->size;
 }
 
 /* The last `count` entries as a list, oldest first. Making objects may run code of others, which may add some meanwhile. */
@@ -202,8 +261,9 @@ ring_last(Ring *self, uint32_t count)
 {
     PyObject *entries = PyList_New(0);
     if (entries == NULL) return NULL;
-    for (uint32_t i = self->size - (count < self->size ? count : self->size); i < self->size; i++) {
-        PyObject *entry = ring_entry(self, i);
+    const uint32_t size = self->state->size;
+    for (uint32_t i = size - (count < size ? count : size); i < self->state->size; i++) {
+        PyObject *entry = ring_entry(self->state, i);
         int failed = entry == NULL || PyList_Append(entries, entry);
         Py_XDECREF(entry);
         if (failed) {
@@ -217,7 +277,7 @@ ring_last(Ring *self, uint32_t count)
 static PyObject *
 ring_iter(Ring *self)
 {
-    PyObject *entries = ring_last(self, self->size);
+    PyObject *entries = ring_last(self, self->state->size);
     PyObject *iterator = entries == NULL ? NULL : PyObject_GetIter(entries);
     Py_XDECREF(entries);
     return iterator;
@@ -228,7 +288,8 @@ ring_newest(Ring *self, PyObject *argument)
 {
     Py_ssize_t count = PyLong_AsSsize_t(argument);
     if (count == -1 && PyErr_Occurred()) return NULL;
-    return ring_last(self, count < 0 ? 0 : count > (Py_ssize_t)self->size ? self->size : (uint32_t)count);
+    const uint32_t size = self->state->size;
+    return ring_last(self, count < 0 ? 0 : count > (Py_ssize_t)size ? size : (uint32_t)count);
 }
 
 static int
@@ -251,7 +312,7 @@ ring_append(Ring *self, PyObject *entry)
 {
     double received_at;
     Py_ssize_t epoch;
-    if (self->maxlen == 0) { /* made by `__new__` alone */
+    if (self->state->maxlen == 0) { /* made by `__new__` alone */
         PyErr_SetString(PyExc_ValueError, "this Ring has no maxlen yet");
         return NULL;
     }
@@ -261,7 +322,7 @@ ring_append(Ring *self, PyObject *entry)
     }
     if (read_stamp(PyTuple_GET_ITEM(entry, 1), &received_at, &epoch)) return NULL;
     PyObject *payload = PyTuple_GET_ITEM(entry, 0);
-    if (ring_put(self, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), payload, received_at, epoch)) return NULL;
+    if (ring_put(self->state, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), payload, received_at, epoch)) return NULL;
     STREAM_END();
     Py_RETURN_NONE;
 }
@@ -273,11 +334,11 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
     PyObject *entries;
     Py_ssize_t maxlen;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "On", names, &entries, &maxlen)) return -1;
-    if (maxlen < 1 || maxlen > INT32_MAX || self->maxlen != 0) {
+    if (maxlen < 1 || maxlen > INT32_MAX || self->state->maxlen != 0) {
         PyErr_SetString(PyExc_ValueError, "maxlen must be at least 1 and within bounds, and is set once");
         return -1;
     }
-    self->maxlen = (uint32_t)maxlen;
+    self->state->maxlen = (uint32_t)maxlen;
     PyObject *iterator = PyObject_GetIter(entries), *entry;
     if (iterator == NULL) return -1;
     while ((entry = PyIter_Next(iterator)) != NULL) {
@@ -290,12 +351,21 @@ ring_init(Ring *self, PyObject *args, PyObject *keywords)
     return PyErr_Occurred() ? -1 : 0;
 }
 
+static PyObject *
+ring_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    Ring *self = (Ring *)type->tp_alloc(type, 0);
+    if (self != NULL) self->state = &self->own;
+    return (PyObject *)self;
+}
+
 static void
 ring_dealloc(Ring *self)
 {
-    for (uint32_t i = 0; i < self->size; i++) ring_drop(self, self->positions[i]);
-    if (self->number) journal_leave(self->number);
-    PyMem_Free(self->positions);
+    RingState *state = self->state; /* its own: a slot that has it lets go of it first */
+    for (uint32_t i = 0; i < state->size; i++) ring_drop(state, state->positions[i]);
+    if (state->number) journal_leave(state->number);
+    PyMem_Free(state->positions);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -315,7 +385,7 @@ static PyTypeObject RingType = {
     .tp_doc = PyDoc_STR("Ring(entries, maxlen): the newest entries, oldest first."),
     .tp_basicsize = sizeof(Ring),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
+    .tp_new = ring_new,
     .tp_init = (initproc)ring_init,
     .tp_dealloc = (destructor)ring_dealloc,
     .tp_iter = (getiterfunc)ring_iter,

@@ -2,20 +2,23 @@
 
 #define START_LENGTH 43
 
-/* A dict of bytes of START_LENGTH to lanes, with open addressing and the keys inside: one look-up reads one line of memory,
+/* A dict of bytes of START_LENGTH to lanes, with open addressing and the keys inside: one look-up reads one pair of lines,
  * and which one is known before, so that it can be fetched ahead. It is kept at most half full. */
 typedef struct {
     PyObject *lane;  /* NULL: free */
     char is_gone;    /* was in use: the search goes on behind it */
     char start[START_LENGTH];
     char unused[LINE - sizeof(PyObject *) - 1 - START_LENGTH];
+    Rule rule;       /* of the lane, where it is one of ours; its slot is held */
+    char unused_too[LINE - sizeof(Rule)];
 } Berth;
 
 typedef struct {
     PyObject_HEAD
-    Berth *berths;  /* where `land` starts */
+    Berth *berths;  /* the first pair of `land` */
     size_t count;   /* a power of two, or 0 */
     size_t used, taken;  /* lanes; berths that are not free */
+    size_t changes;      /* how often it was changed: then a berth may have another lane, or none, or stand elsewhere */
     Land land;
 } StartTable;
 
@@ -55,14 +58,14 @@ static int
 starts_grow(StartTable *self)
 {
     size_t count = 64;
-    while (count < self->used * 4) count *= 2;
+    while (count < self->used * 8) count *= 2;
     StartTable old = *self;
-    if (land_take(&self->land, count, sizeof(Berth))) {
+    if (land_take(&self->land, count + 1, sizeof(Berth))) {
         self->land = old.land;
         return -1;
     }
-    memset(self->land.start, 0, count * sizeof(Berth));
-    self->berths = (Berth *)self->land.start;
+    self->berths = next_pair(self->land.start);
+    memset(self->berths, 0, count * sizeof(Berth));
     self->count = count;
     self->taken = self->used;
     for (size_t i = 0; i < old.count; i++)
@@ -79,13 +82,6 @@ check_start(PyObject *start)
     return -1;
 }
 
-/* The lane of a start, borrowed, or NULL without an exception. */
-static PyObject *
-starts_find(const StartTable *self, const char *start)
-{
-    return self->count ? find_berth(self, start, hash_start(start))->lane : NULL;
-}
-
 static PyObject *
 starts_get(StartTable *self, PyObject *start)
 {
@@ -93,7 +89,9 @@ starts_get(StartTable *self, PyObject *start)
         PyErr_SetString(PyExc_TypeError, "a start is bytes");
         return NULL;
     }
-    PyObject *lane = PyBytes_GET_SIZE(start) == START_LENGTH ? starts_find(self, PyBytes_AS_STRING(start)) : NULL;
+    const char *key = PyBytes_AS_STRING(start);
+    PyObject *lane = NULL;
+    if (self->count && PyBytes_GET_SIZE(start) == START_LENGTH) lane = find_berth(self, key, hash_start(key))->lane;
     return Py_NewRef(lane != NULL ? lane : Py_None);
 }
 
@@ -102,7 +100,7 @@ starts_set(StartTable *self, PyObject *start, PyObject *lane)
 {
     if (check_start(start)) return -1;
     const char *key = PyBytes_AS_STRING(start);
-    PyObject *before = NULL;
+    PyObject *before = NULL, *slot_before = NULL;
     if (lane == NULL) {
         Berth *berth = self->count ? find_berth(self, key, hash_start(key)) : NULL;
         if (berth == NULL || berth->lane == NULL) {
@@ -110,22 +108,29 @@ starts_set(StartTable *self, PyObject *start, PyObject *lane)
             return -1;
         }
         before = berth->lane;
+        slot_before = (PyObject *)berth->rule.slot;
         berth->lane = NULL;
         berth->is_gone = 1;
+        berth->rule.slot = NULL;
         self->used--;
     }
     else {
-        if (2 * (self->taken + 1) > self->count && starts_grow(self)) return -1;
+        if (4 * (self->taken + 1) > self->count && starts_grow(self)) return -1;
         Berth *berth = find_berth(self, key, hash_start(key));
         before = berth->lane;
+        slot_before = (PyObject *)berth->rule.slot;
         if (before == NULL) {
             memcpy(berth->start, key, START_LENGTH);
             self->used++;
             self->taken++;
         }
         berth->lane = Py_NewRef(lane);
+        berth->rule = Py_IS_TYPE(lane, &LaneType) ? ((Lane *)lane)->rule : (Rule){NULL};
+        Py_XINCREF(berth->rule.slot);
     }
+    self->changes++;
     Py_XDECREF(before);
+    Py_XDECREF(slot_before);
     return 0;
 }
 
@@ -154,7 +159,10 @@ starts_length(StartTable *self)
 static int
 starts_traverse(StartTable *self, visitproc visit, void *arg)
 {
-    for (size_t i = 0; i < self->count; i++) Py_VISIT(self->berths[i].lane);
+    for (size_t i = 0; i < self->count; i++) {
+        Py_VISIT(self->berths[i].lane);
+        Py_VISIT(self->berths[i].rule.slot);
+    }
     return 0;
 }
 
@@ -167,7 +175,11 @@ starts_clear(StartTable *self)
     self->berths = NULL;
     self->land.block = NULL;
     self->count = self->used = self->taken = 0;
-    for (size_t i = 0; i < count; i++) Py_XDECREF(berths[i].lane);
+    self->changes++;
+    for (size_t i = 0; i < count; i++) {
+        Py_XDECREF(berths[i].lane);
+        Py_XDECREF(berths[i].rule.slot);
+    }
     land_give_back(&land);
     return 0;
 }
