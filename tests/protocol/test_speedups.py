@@ -521,9 +521,19 @@ class Busy:
         self.payload = b"b" * size
         self.busy = speedups.Ring((), 50)
         self.quiet = [(speedups.Ring((), length), deque[Any](maxlen=length)) for length in [5, 20, 100] * 100]
+        self.slots: list[Any] = []
+
+    def settle(self) -> None:
+        """Two of three are histories of slots now, of others than before."""
+        self.slots = []
+        for ring, _ in self.random.sample(self.quiet, len(self.quiet) * 2 // 3):
+            self.slots.append(speedups.SlotCore())
+            self.slots[-1].history = ring
 
     def run(self, count: int) -> None:
         for number in range(count):
+            if number % 1_000 == 0:
+                self.settle()
             self.busy.append((self.payload, (0.0, number)))
             if number % 8:
                 continue
@@ -540,12 +550,7 @@ class Busy:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_outlives_its_neighbours_is_moved_and_stays_what_it_is(seed: int) -> None:
     market = Busy(seed)
-    slots_of_some = [speedups.SlotCore() for _ in range(200)]
     for _ in range(8):
-        for slot in slots_of_some:  # histories that slots get and lose are where they are looked for
-            slot.history = None
-        for slot, (ring, _) in zip(slots_of_some, market.random.sample(market.quiet, 200), strict=True):
-            slot.history = ring
         market.run(10_000)
         assert all(list(ring) == list(twin) for ring, twin in market.quiet)
         assert len(market.busy) == 50
