@@ -243,7 +243,8 @@ def test_a_failure_is_raised_and_the_lock_let_go_of(rig: Intaken, part: str) -> 
     assert not rig.pool._lock.locked()
     assert intake.take_left() is None
     with pytest.raises(ZeroDivisionError):  # and it can be used again
-        intake.file([ticker(at=3)], FIRST)
+        intake.file([ticker(at=3), ticker(at=4)], FIRST)
+    assert intake.messages == 3  # they came, whatever became of them
 
 
 def test_a_lock_that_cannot_be_taken_or_released_is_an_error(rig: Intaken) -> None:

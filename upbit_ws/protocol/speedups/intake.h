@@ -18,7 +18,7 @@ typedef struct {
     double alive_at;     /* when a batch last came, see epoch_manager.py */
     char is_newest;      /* the epoch, of those of its endpoint */
     char is_awaited, is_busy;
-    long long messages;  /* of batches that left nothing to do */
+    long long messages;  /* of batches that left nothing to do, or that failed */
 } Intake;
 
 /* What became of a batch, besides FAILED. */
@@ -92,6 +92,7 @@ intake_file_batch(Intake *self, PyObject *batch, double now)
         self->is_busy = 1;
         outcome = intake_file_locked(self, batch, time);
         self->is_busy = 0;
+        if (outcome == FAILED) self->messages += batch_size(batch); /* it came, and nobody else counts it */
         PyObject *kind, *error, *trace;
         PyErr_Fetch(&kind, &error, &trace);
         PyObject *released = PyObject_CallNoArgs(self->release);
