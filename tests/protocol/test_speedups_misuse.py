@@ -315,6 +315,22 @@ def test_a_lane_that_attend_puts_into_the_table_of_starts_files_what_follows() -
     assert (first.revision, then.revision) == (7, 53)
 
 
+@pytest.mark.parametrize("is_attended", [False, True])
+def test_what_runs_when_the_entry_before_goes_may_empty_the_table_of_starts(is_attended: bool) -> None:
+    class Last:
+        def __del__(self) -> None:
+            starts.clear()
+            gc.collect()
+
+    slot = attended() if is_attended else ticker_slot()
+    starts = in_starts(ticker_lane(slot))
+    slot.current = Last()  # type: ignore[assignment]
+    del slot
+    told: list[Any] = []
+    assert speedups.file(batch(), 0, starts, {}, STAMP, lambda *arguments: told.append(arguments), None) == 1
+    assert [entry for _, entry, _ in told] == [(ticker(), STAMP)] * is_attended
+
+
 def test_the_table_of_starts_may_grow_while_lanes_of_it_are_used() -> None:
     slot = attended()
     starts = in_starts(ticker_lane(slot))

@@ -57,7 +57,7 @@ attend_to(SlotCore *slot, PyObject *entry, Attention *attention)
 static int
 file_one(const Rule *rule, PyObject *lane, Arrival *arrival, Attention *attention)
 {
-    Taken held = {NULL, NULL};
+    Taken held = {NULL};
     int result;
     if (rule != NULL) {
         result = rule_take(rule, arrival, &held);
@@ -76,6 +76,7 @@ file_one(const Rule *rule, PyObject *lane, Arrival *arrival, Attention *attentio
     if (result == TAKEN && held.slot != NULL) result = attend_to((SlotCore *)held.slot, held.entry, attention);
     Py_XDECREF(held.slot);
     Py_XDECREF(held.entry);
+    Py_XDECREF(held.before);
     return result;
 }
 

@@ -105,9 +105,15 @@ check_slot(const SlotState *slot)
     return -1;
 }
 
-/* The usual case: what arrived becomes the newest entry. What is let go of may run code, so that comes last. */
+/* What is to be let go of when a payload was filed and everything said about it: that may run code, which may do anything. */
+typedef struct {
+    PyObject *entry, *slot; /* what Python code was given, where it took the payload */
+    PyObject *before;       /* the newest entry so far */
+} Taken;
+
+/* The usual case: what arrived becomes the newest entry. */
 static int
-advance(SlotState *slot, const Arrival *arrival, const char *at, Py_ssize_t digits)
+advance(SlotState *slot, const Arrival *arrival, const char *at, Py_ssize_t digits, Taken *held)
 {
     if (ring_put(&slot->ring, arrival->data, arrival->size, arrival->payload, arrival->received_at,
                  arrival->epoch))
@@ -116,11 +122,8 @@ advance(SlotState *slot, const Arrival *arrival, const char *at, Py_ssize_t digi
     slot->digits = (unsigned char)digits;
     slot->revision++;
     slot->is_newest = 1;
-    PyObject *before = slot->current;
-    if (before != NULL) {
-        slot->current = NULL;
-        Py_DECREF(before);
-    }
+    held->before = slot->current;
+    slot->current = NULL;
     return TAKEN;
 }
 
@@ -131,11 +134,6 @@ payload_of(Arrival *arrival)
     if (arrival->payload == NULL) arrival->payload = PyBytes_FromStringAndSize(arrival->data, arrival->size);
     return arrival->payload;
 }
-
-/* What a lane made of a payload, where Python code took it: the entry that it was given, and its slot. Both are held. */
-typedef struct {
-    PyObject *entry, *slot;
-} Taken;
 
 /* Calls `slot.name(entry, ...)`, which says whether the entry was taken. */
 static int
@@ -161,7 +159,7 @@ static int
 take_state(const Rule *rule, Arrival *arrival, const char *at, Py_ssize_t digits, Taken *held)
 {
     if (is_before(at, digits, rule->state)) return ask_slot(str_take, rule->slot, arrival, at, digits, NULL, held);
-    return advance(rule->state, arrival, at, digits);
+    return advance(rule->state, arrival, at, digits, held);
 }
 
 static int
@@ -175,7 +173,7 @@ take_trade(const Rule *rule, Arrival *arrival, const char *at, Py_ssize_t digits
         if (number > ids->largest) {
             if (window_push(ids, number)) return FAILED;
             ids->largest = number;
-            return advance(slot, arrival, at, digits);
+            return advance(slot, arrival, at, digits, held);
         }
     }
     PyObject *identity = PyBytes_FromStringAndSize(id, id_length);
@@ -246,7 +244,7 @@ lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
     arrival.payload = args[0];
     arrival.data = PyBytes_AS_STRING(args[0]);
     arrival.size = PyBytes_GET_SIZE(args[0]);
-    Taken held = {NULL, NULL};
+    Taken held = {NULL};
     SlotCore *slot = self->rule.slot;
     Py_XINCREF(slot);
     int result = rule_take(&self->rule, &arrival, &held);
@@ -256,6 +254,7 @@ lane_file(Lane *self, PyObject *const *args, Py_ssize_t nargs)
     else if (result == REFUSED) answer = Py_NewRef(Py_False);
     else if (result == NOT_AS_PREDICTED) answer = Py_NewRef(Py_None);
     Py_XDECREF(held.entry);
+    Py_XDECREF(held.before);
     Py_XDECREF(held.slot);
     Py_XDECREF(slot);
     return answer;

@@ -62,11 +62,10 @@ core_clear(SlotCore *self)
 {
     SlotState *state = self->state;
     if (self->block == NULL) return 0;
-    state->is_newest = 0;
+    release_ring(state); /* from here on nothing is filed into it, whatever is run below */
+    state->has_window = state->is_newest = 0;
     Py_CLEAR(state->current);
-    release_ring(state);
     Py_CLEAR(state->history);
-    state->has_window = 0;
     Py_CLEAR(state->ids);
     return 0;
 }
