@@ -5,6 +5,7 @@ An exception that leaves a thread fails the test by way of the warning filters i
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
@@ -41,6 +42,10 @@ settings.register_profile("usual", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("usual")
 settings.register_profile("few", max_examples=15)
 
+#: A test that is still there so many seconds after its timeout holds the interpreter.
+_HELD = 5.0
+_stderr = 2
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background so, and processes of the tests would inherit it: Ctrl-C is tested here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -61,15 +66,42 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return max(2, min(8, 2 * (os.cpu_count() or 1)))
 
 
+def patience(item: pytest.Item) -> float:
+    """How many seconds a test may take; 0: any number."""
+    mark = item.get_closest_marker("timeout")
+    given = mark.args[0] if mark is not None and mark.args else item.config.getoption("timeout")
+    return float(item.config.getini("timeout") if given is None else given)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What may take longest begins first, so that no process is left alone with it at the end."""
-
-    def patience(item: pytest.Item) -> float:
-        mark = item.get_closest_marker("timeout")
-        return float(mark.args[0]) if mark is not None and mark.args else 0.0
-
     items.sort(key=patience, reverse=True)
+
+
+def pytest_configure() -> None:
+    global _stderr
+    _stderr = os.dup(2)  # nothing is captured yet
+
+
+def pytest_unconfigure() -> None:
+    os.close(_stderr)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Where all threads are, of a test that holds the interpreter for ever, so that its timeout cannot end it.
+
+    Not a moment before: `faulthandler` looks at threads while they run, and now and then that crashes the process
+    (`faulthandler_timeout`, which knows one time for all tests, did so with healthy ones).
+    """
+    limit = patience(item)
+    if limit:
+        faulthandler.dump_traceback_later(limit + _HELD, file=_stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_collection_finish() -> None:
