@@ -92,10 +92,6 @@ class DataPoolManager(PoolFiling, PoolWaiting):
         """The slot of a wanted key."""
         return self._slots.get(key)
 
-    def keeps(self, slot: Slot) -> bool:
-        """Whether this slot is in use: not forgotten, nor replaced by a newer one of its key."""
-        return self._slots.get(slot.key) is slot
-
     def slot_for(self, key: StreamKey) -> Slot:
         """The slot of a key that is wanted or just about to be: whoever waits on it hears of its first value."""
         slot = self._slots.get(key)

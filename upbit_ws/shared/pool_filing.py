@@ -210,6 +210,10 @@ class PoolFiling(PoolReading, AccountFiling):
         else:
             result.reopened = [*result.reopened, (slot, reopened)]
 
+    def keeps(self, slot: Slot) -> bool:
+        """Whether this slot is in use: not forgotten, nor replaced by a newer one of its key."""
+        return self._slots.get(slot.key) is slot
+
     def fill(self, slot: Slot, rows: Iterable[RecoveredRow], now: float) -> list[tuple[Slot, Entry]]:
         """File what was fetched for a gap; what of it was new, in order, for the subscribers.
 
@@ -217,7 +221,7 @@ class PoolFiling(PoolReading, AccountFiling):
         """
         fired: list[Waiter] = []
         with self._lock:
-            if self._slots.get(slot.key) is not slot:
+            if not self.keeps(slot):
                 self._unwanted += sum(1 for _ in rows)
                 return []
             epoch = slot.epoch
