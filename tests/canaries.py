@@ -17,17 +17,20 @@ from typing import Any
 
 import pytest
 
+import upbit_ws
 from upbit_ws.client.global_websocket_manager import GlobalWebSocketManager
 from upbit_ws.exceptions import UpbitWebSocketError
 from upbit_ws.sandbox.auth import SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY
 
-__all__ = ["Watch", "planted"]
+__all__ = ["PACKAGE", "Watch", "planted"]
 
 #: What a test has used as keys, besides the sandbox's own pair. `account_config` writes it down.
 planted: set[str] = {SANDBOX_ACCESS_KEY, SANDBOX_SECRET_KEY}
 #: Shorter ones may be part of ordinary words.
 _SHORTEST = 16
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")
+#: The checkout may be called like the package.
+PACKAGE = Path(upbit_ws.__file__).parent
 _LOGGERS = ("upbit_ws", "urllib3", "requests", "websocket", "py.warnings")
 
 
@@ -103,7 +106,8 @@ def _variables(error: BaseException) -> Iterator[tuple[str, str]]:
         traceback: TracebackType | None = link.__traceback__
         while traceback is not None:
             code = traceback.tb_frame.f_code
-            if "/upbit_ws/" in code.co_filename and "/sandbox/" not in code.co_filename:
+            path = Path(code.co_filename)
+            if PACKAGE in path.parents and PACKAGE / "sandbox" not in path.parents:
                 for name, value in list(traceback.tb_frame.f_locals.items()):
                     yield f"{name} in {code.co_name}", repr(value)
             traceback = traceback.tb_next
