@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from upbit_ws.config import WebSocketConfig
+from tests.runtime.parts import connection_parts
 from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.protocol.subscription_plan import Plan, plan_wants
 from upbit_ws.runtime.confirmation import Confirmation
-from upbit_ws.runtime.session import ConnectionParts
 from upbit_ws.shared.data_pool_manager import DataPoolManager
-from upbit_ws.shared.metrics import ConnectionMeter
-from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
-from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
 from upbit_ws.types import DataType, Endpoint, StreamKey, Want
 
 ORDERS = StreamKey(DataType.MY_ORDER, "")
@@ -30,19 +26,10 @@ class Bench:
         self.confirmed: list[tuple[int, Collection[StreamKey]]] = []
         self.pool = DataPoolManager()
         self.pool.admit(Endpoint.PRIVATE, [ORDERS], 1)
-        parts = ConnectionParts(
-            endpoint=Endpoint.PRIVATE,
-            config=WebSocketConfig.testing(),
-            clock=lambda: 0.0,
-            awake_clock=lambda: 0.0,
-            random=lambda: 0.0,
+        parts = connection_parts(
+            Endpoint.PRIVATE,
+            lambda: 0.0,
             pool=self.pool,
-            subscriptions=SubscriptionStateManager(clock=lambda: 0.0),
-            limiter=UpbitRateLimiter(),
-            meter=ConnectionMeter(Endpoint.PRIVATE),
-            publish=lambda event: None,
-            deliver=lambda deliveries: None,
-            reopen=lambda reopened: None,
             confirmed=lambda endpoint, epoch, keys: self.confirmed.append((epoch, keys)),
         )
         budget = RateGroup.of([(limit, 1.0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,17 +12,15 @@ import pytest
 
 from tests.client.conftest import MakeManager, wait_until
 from tests.payloads import ticker
-from upbit_ws import DataType, GlobalWebSocketManager, SimpleWebSocketClient, WebSocketConfig
+from tests.runtime.parts import connection_parts
+from upbit_ws import DataTimeoutError, DataType, GlobalWebSocketManager, SimpleWebSocketClient
 from upbit_ws.lifecycle import ConnectionEvent, Disconnected, RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
-from upbit_ws.runtime.session import ConnectionParts, Session
+from upbit_ws.runtime.session import Session
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.shared.data_pool_manager import DataPoolManager
-from upbit_ws.shared.metrics import ConnectionMeter
-from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
-from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
 from upbit_ws.testing import Conversation, ManualClock, ScriptedServer
-from upbit_ws.types import Endpoint, StreamKey, WireFormat
+from upbit_ws.types import Endpoint, StreamKey, Want, WireFormat
 
 TICKER, TRADE = DataType.TICKER, DataType.TRADE
 
@@ -238,21 +237,7 @@ class Reads:
 def test_what_is_no_data_never_moves_the_last_sign_of_life_back(then: list[bytes]) -> None:
     """The clocks hear of data some time after it came: then it must not pass for newer than what came since."""
     clock, reads, pool = ManualClock(), Reads(), DataPoolManager()
-    parts = ConnectionParts(
-        endpoint=Endpoint.PUBLIC,
-        config=WebSocketConfig.testing(),
-        clock=clock,
-        awake_clock=clock,
-        random=lambda: 0.0,
-        pool=pool,
-        subscriptions=SubscriptionStateManager(clock=clock),
-        limiter=UpbitRateLimiter(),
-        meter=ConnectionMeter(Endpoint.PUBLIC),
-        publish=lambda event: None,
-        deliver=lambda deliveries: None,
-        reopen=lambda reopened: None,
-        confirmed=lambda endpoint, epoch, keys: None,
-    )
+    parts = connection_parts(Endpoint.PUBLIC, clock, pool=pool)
     epoch = pool.open_epoch(Endpoint.PUBLIC, clock())
     session = Session(parts, reads, None, epoch, Cadence(10.0, 4.0), lambda: False)  # type: ignore[arg-type]
     session._due = clock() + 2.0
@@ -281,3 +266,93 @@ def test_a_list_asked_for_behind_a_change_tells_of_the_change(
     client.register_interest([TICKER], ["KRW-ETH"])
 
     assert {key.symbol for key in manager.list_subscriptions().keys} == {"KRW-BTC", "KRW-ETH"}
+
+
+def test_a_list_whose_question_was_lost_with_the_connection_is_asked_for_on_the_next_one(
+    make_manager: MakeManager,
+) -> None:
+    asked: list[Any] = []
+
+    def answer(talk: Conversation, *, is_lost: bool) -> None:
+        talk.upgrade()
+        while True:
+            request = json.loads(talk.read_frame().payload)
+            if request[1].get("method") is None:
+                talk.send_frame(ticker())
+                continue
+            asked.append(request)
+            if is_lost:
+                return
+            reply = {"method": "LIST_SUBSCRIPTIONS", "result": [], "ticket": request[0]["ticket"]}
+            talk.send_frame(json.dumps(reply).encode())
+
+    with ScriptedServer(lambda talk: answer(talk, is_lost=True), lambda talk: answer(talk, is_lost=False)) as server:
+        manager = make_manager(f"http://127.0.0.1:{server.port}")
+        with SimpleWebSocketClient("lost", manager=manager) as client:
+            client.register_interest([TICKER], ["KRW-BTC"])
+            listed = manager.list_subscriptions(timeout=10.0)
+
+            assert listed.ticket == asked[1][0]["ticket"]
+            assert len(asked) == 2
+            manager.close()
+
+
+def test_a_list_that_nobody_waits_for_any_more_is_not_asked_for_again(make_manager: MakeManager) -> None:
+    gave_up, asked = threading.Event(), []
+
+    def silent(talk: Conversation) -> None:
+        talk.upgrade()
+        talk.read_frame()
+        talk.send_frame(ticker())
+        talk.read_frame()
+        gave_up.wait(10.0)
+
+    def recording(talk: Conversation) -> None:
+        talk.upgrade()
+        asked.append(json.loads(talk.read_frame().payload))
+        talk.send_frame(ticker(price=2.0))
+        asked.append(json.loads(talk.read_frame().payload))
+        talk.wait_for_end()
+
+    with ScriptedServer(silent, recording) as server:
+        manager = make_manager(f"http://127.0.0.1:{server.port}")
+        with SimpleWebSocketClient("impatient", manager=manager) as client:
+            client.register_interest([TICKER], ["KRW-BTC"])
+            with pytest.raises(DataTimeoutError, match="did not say what is subscribed"):
+                manager.list_subscriptions(timeout=0.2)
+            gave_up.set()
+            wait_until(lambda: client.get_price("KRW-BTC") == 2.0, "the second connection")
+            client.register_interest([TICKER], ["KRW-ETH"])
+            wait_until(lambda: len(asked) == 2, "the second request")
+
+            assert asked[1][1]["codes"] == ["KRW-BTC", "KRW-ETH"]
+            manager.close()
+
+
+def test_a_change_made_while_a_round_is_under_way_is_sent_before_the_list_is_asked_for() -> None:
+    """Another thread subscribes and asks between the two looks of one round."""
+    clock, sent = ManualClock(), []
+    parts = connection_parts(Endpoint.PUBLIC, clock)
+    reads = Reads()
+    reads.send_text = lambda text: sent.append(json.loads(text))  # type: ignore[attr-defined]
+    reads.flush = lambda: None  # type: ignore[attr-defined]
+    epoch = parts.pool.open_epoch(Endpoint.PUBLIC, clock())
+    session = Session(parts, reads, None, epoch, Cadence(10.0, 4.0), lambda: False)  # type: ignore[arg-type]
+    btc, eth = StreamKey(TICKER, "KRW-BTC"), StreamKey(TICKER, "KRW-ETH")
+    parts.subscriptions.set_wants("a", [Want(btc)])
+    session.step(0.0)
+
+    def interrupted(now: float) -> None:
+        del session._confirmation.tick  # type: ignore[method-assign]
+        parts.subscriptions.add("a", [Want(eth)])
+        parts.subscriptions.ask_listing(Endpoint.PUBLIC)
+
+    session._confirmation.tick = interrupted  # type: ignore[method-assign]
+    session.look_again()
+    for _ in range(5):
+        session.step(0.0)
+        clock.advance(0.02)
+
+    assert [request[1].get("codes", request[1].get("method")) for request in sent] == [
+        ["KRW-BTC"], ["KRW-BTC", "KRW-ETH"], "LIST_SUBSCRIPTIONS",
+    ]  # fmt: skip

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.protocol.wants import all_wants, key, want
 from upbit_ws.exceptions import PayloadError
+from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.protocol.subscription_plan import plan_wants
 from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
 from upbit_ws.testing import ManualClock
@@ -118,17 +119,44 @@ class TestProgress:
         assert manager.silent(manual_clock.advance(4.9), 5.0) == ()
         assert manager.silent(manual_clock.advance(0.1), 5.0) == (typo,)
 
-    def test_what_the_exchange_says_is_subscribed_is_kept_for_the_connection(
-        self, manager: SubscriptionStateManager
-    ) -> None:
-        answer = {"method": "LIST_SUBSCRIPTIONS", "result": [{"type": "ticker", "codes": ["KRW-BTC"]}], "ticket": "t"}
-        assert manager.listed(PUBLIC) is None
-        assert manager.take_listing(PUBLIC, answer).keys == {BTC}
-        assert manager.listed(PUBLIC) == manager.take_listing(PUBLIC, answer)
-        manager.on_disconnected(PUBLIC)
-        assert manager.listed(PUBLIC) is None
+    def test_what_is_listed_confirms_streams_that_have_no_snapshot(self, manager: SubscriptionStateManager) -> None:
+        manager.set_wants("a", [Want(BTC), Want(ETH, snapshot=False)])
+        _send(manager, 1)
+        answer = {"method": "LIST_SUBSCRIPTIONS", "result": [{"type": "ticker", "codes": ["KRW-BTC", "KRW-ETH"]}]}
+
+        assert manager.take_listing(PUBLIC, answer).keys == {BTC, ETH}
+        assert manager.confirmed(PUBLIC) == {ETH}
         with pytest.raises(PayloadError):
             manager.take_listing(PUBLIC, {})
+
+    def test_a_question_that_was_not_answered_is_put_to_the_next_connection(
+        self, manager: SubscriptionStateManager
+    ) -> None:
+        number = manager.ask_listing(PUBLIC)
+        assert manager.listing_due(PUBLIC) == (number, 0)
+        manager.mark_listing_sent(PUBLIC, number)
+        assert manager.listing_due(PUBLIC) is None
+        manager.on_disconnected(PUBLIC)
+        assert manager.listing_due(PUBLIC) == (number, 0)
+        manager.forget_listing(PUBLIC, number)
+        assert manager.listing_due(PUBLIC) is None
+
+    def test_an_answer_outlives_its_connection(self, manager: SubscriptionStateManager) -> None:
+        """Whoever asked may be slow to look."""
+        number, listed = manager.ask_listing(PUBLIC), SubscriptionList("t", frozenset({BTC}))
+        manager.answer_listing(PUBLIC, number, listed)
+        manager.on_disconnected(PUBLIC)
+
+        assert manager.listed(PUBLIC, number) is listed
+        assert manager.listed(PUBLIC, manager.ask_listing(PUBLIC)) is None
+
+    def test_an_older_answer_does_not_take_the_place_of_a_newer_one(self, manager: SubscriptionStateManager) -> None:
+        earlier, later = manager.ask_listing(PUBLIC), manager.ask_listing(PUBLIC)
+        newer = SubscriptionList("newer", frozenset())
+        manager.answer_listing(PUBLIC, later, newer)
+        manager.answer_listing(PUBLIC, earlier, SubscriptionList("older", frozenset()))
+
+        assert manager.listed(PUBLIC, earlier) is newer
 
 
 class TestRefusals:

@@ -153,17 +153,20 @@ class ManagerReports:
         self.check_usable()
         if subscriptions.wanted(endpoint) is None:  # a question would stay for the next connection
             return SubscriptionList("", frozenset())
-        before = subscriptions.ask_listing(endpoint)
-        while subscriptions.listings(endpoint) == before:
-            self.check_usable()
-            left = deadline - self.clock()
-            if subscriptions.wanted(endpoint) is None:
-                return SubscriptionList("", frozenset())
-            if left <= 0:
-                raise DataTimeoutError((), timeout=timeout, reason="the exchange did not say what is subscribed")
-            self._connections.wake((endpoint,))
-            self.pool.wait((), lambda: subscriptions.listings(endpoint) != before, min(left, 1.0))
-        return subscriptions.listed(endpoint) or SubscriptionList("", frozenset())
+        number = subscriptions.ask_listing(endpoint)
+        try:
+            while (listed := subscriptions.listed(endpoint, number)) is None:
+                self.check_usable()
+                left = deadline - self.clock()
+                if subscriptions.wanted(endpoint) is None:
+                    return SubscriptionList("", frozenset())
+                if left <= 0:
+                    raise DataTimeoutError((), timeout=timeout, reason="the exchange did not say what is subscribed")
+                self._connections.wake((endpoint,))
+                self.pool.wait((), lambda: subscriptions.listed(endpoint, number) is not None, min(left, 1.0))
+            return listed
+        finally:
+            subscriptions.forget_listing(endpoint, number)
 
     def gaps(self, keys: Collection[StreamKey] | None = None) -> tuple[Gap, ...]:
         """What reconnects left open in all that has no snapshot: trades, candles, orders, balances, announcements and

@@ -6,7 +6,7 @@ they did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from upbit_ws.exceptions import RequestRejectedError
 from upbit_ws.protocol.isolation import Isolation, is_blameable
@@ -48,14 +48,15 @@ class EndpointSubscriptions:
         """The last request on the present connection."""
         self.confirmed: set[StreamKey] = set()
         """Streams that delivered on the present connection."""
-        self.listed: SubscriptionList | None = None
-        """What the exchange says is subscribed, when it was asked."""
-        self.listings = 0
-        """How many times it said so."""
-        self.is_listing_due = False
-        """It is to be asked."""
+        self.questions: dict[int, int] = {}
+        """What does the exchange say is subscribed? Numbers of the questions whose answers somebody waits for, and the
+        version of what was wanted when each was asked."""
+        self.answer: tuple[int, SubscriptionList] | None = None
+        """What it last said, and the number of the question that this answers, with all before it."""
         self.rejected: dict[StreamKey, Rejection] = {}
         self.isolation: Isolation | None = None
+        self._last_question = 0
+        self._question_sent = 0  # on the present connection
         self._entries: dict[StreamKey, Want] = {}
         self._is_planned = True
         self._epoch: int | None = None
@@ -130,20 +131,18 @@ class EndpointSubscriptions:
         witnesses = attempt.suspects[-1] & delivered
         return any(want.snapshot for want in sent if want.key in witnesses) and self._accept(attempt)
 
-    def take_listing(self, listed: SubscriptionList) -> None:
-        """The exchange said what is subscribed.
+    def confirm_listed(self, keys: Collection[StreamKey]) -> None:
+        """The exchange said that these are subscribed.
 
         That confirms streams that have no snapshot, which may be silent for long. The others are confirmed by data
         alone: a list names misspelt codes as well.
         """
-        self.listed = listed
-        self.listings += 1
-        self.confirmed |= {want.key for want in self.sent or () if not want.snapshot and want.key in listed.keys}
+        self.confirmed |= {want.key for want in self.sent or () if not want.snapshot and want.key in keys}
 
     def disconnected(self) -> None:
         """The connection is gone, and with it everything sent and confirmed."""
         self.sent = None
-        self.listed = None
+        self._question_sent = 0  # what is unanswered is asked again
         self.confirmed = set()
         self._epoch = None
         self._asked_at = {}
@@ -153,6 +152,29 @@ class EndpointSubscriptions:
         for want in self.sent or ():
             if want.snapshot and want.key not in self.confirmed and now - self._asked_at[want.key] >= after:
                 yield want.key
+
+    # -- what the exchange says is subscribed --------------------------------------------------------------------------
+
+    def ask(self) -> int:
+        """Somebody wants to know. Returns the number of the question; `questions` holds it until it is withdrawn."""
+        self._last_question += 1
+        self.questions[self._last_question] = self.version
+        return self._last_question
+
+    @property
+    def question_due(self) -> tuple[int, int] | None:
+        """Number and version of the question that is to be sent, which stands for all before it; None without one."""
+        number = max(self.questions, default=0)
+        return (number, self.questions[number]) if number > self._question_sent else None
+
+    def mark_question_sent(self, number: int) -> None:
+        """The question was handed to the socket."""
+        self._question_sent = number
+
+    def answered(self, number: int, listed: SubscriptionList) -> None:
+        """This is the answer to the question of that number, and to all before it."""
+        if self.answer is None or number >= self.answer[0]:
+            self.answer = (number, listed)
 
     # -- refusals -----------------------------------------------------------------------------------------------------
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.subscription_list import SubscriptionList, list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
-
-if TYPE_CHECKING:
-    from upbit_ws.runtime.session import ConnectionParts
+from upbit_ws.runtime.connection_parts import ConnectionParts
 
 __all__ = ["Confirmation"]
 

@@ -13,9 +13,9 @@ from upbit_ws.protocol.frames import FrameLimits
 from upbit_ws.protocol.slots import Entry, Reopened, Slot
 from upbit_ws.protocol.upbit_authenticator import UpbitAuthenticator
 from upbit_ws.records import frozen
+from upbit_ws.runtime.connection_parts import ConnectionParts
 from upbit_ws.runtime.native_websocket_client import NativeWebSocketClient
 from upbit_ws.runtime.resolver import make_resolver
-from upbit_ws.runtime.session import ConnectionParts
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.shared.locks import make_lock
 from upbit_ws.shared.metrics import ConnectionMeter

@@ -22,8 +22,9 @@ from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.connection_state import StateEvent, next_state
 from upbit_ws.protocol.key_refusal import key_refusal
+from upbit_ws.runtime.connection_parts import ConnectionParts
 from upbit_ws.runtime.failures import failure_of_dial, failure_of_session
-from upbit_ws.runtime.session import ConnectionParts, Retired, Session
+from upbit_ws.runtime.session import Retired, Session
 from upbit_ws.runtime.successor import Successor
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.types import ConnectionState, ConnectionStatus

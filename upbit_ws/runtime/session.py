@@ -7,32 +7,26 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from upbit_ws.config import WebSocketConfig
 from upbit_ws.exceptions import ConnectionLostError, PayloadError
-from upbit_ws.lifecycle import ConnectionEvent, RequestRejected, SilentCodes, Stale, Subscribed
+from upbit_ws.lifecycle import RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.hearing import Hearing
 from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
 from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.redaction import escape_text, mask_secrets
-from upbit_ws.protocol.slots import Entry, Reopened, Slot
-from upbit_ws.protocol.subscription_list import list_subscriptions_request
 from upbit_ws.protocol.subscription_plan import Plan
-from upbit_ws.records import frozen
 from upbit_ws.runtime.confirmation import Confirmation
-from upbit_ws.shared.data_pool_manager import DataPoolManager
+from upbit_ws.runtime.connection_parts import ConnectionParts
+from upbit_ws.runtime.listing import Listing
 from upbit_ws.shared.ingestion import Intake
-from upbit_ws.shared.metrics import ConnectionMeter
-from upbit_ws.shared.subscription_state_manager import SubscriptionStateManager
-from upbit_ws.shared.upbit_rate_limiter import UpbitRateLimiter
-from upbit_ws.types import Endpoint, StreamKey
+from upbit_ws.types import StreamKey
 from upbit_ws.wire.transport import Transport
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["ConnectionParts", "GivenUp", "Retired", "Session"]
+__all__ = ["GivenUp", "Retired", "Session"]
 
 logger = logging.getLogger("upbit_ws")
 
@@ -46,26 +40,6 @@ _LOOK: Final = 2.0
 _NEVER: Final = float("inf")
 #: Of the data that comes within so many seconds, the clocks hear when the first came and when the last.
 _TELL_EVERY: Final = 0.05
-
-
-@frozen(kw_only=True)
-class ConnectionParts:
-    """What one connection works with. All of it is shared, none of it is owned by the connection."""
-
-    endpoint: Endpoint
-    config: WebSocketConfig
-    clock: Callable[[], float]
-    awake_clock: Callable[[], float]
-    random: Callable[[], float]
-    pool: DataPoolManager
-    subscriptions: SubscriptionStateManager
-    limiter: UpbitRateLimiter
-    meter: ConnectionMeter
-    publish: Callable[[ConnectionEvent], None]
-    deliver: Callable[[list[tuple[Slot, Entry]]], None]
-    reopen: Callable[[list[tuple[Slot, Reopened]]], None]
-    confirmed: Callable[[Endpoint, int, Collection[StreamKey]], None]
-    """What is subscribed on the connection of this epoch, where the exchange was asked (private and info)."""
 
 
 class GivenUp(ConnectionLostError):
@@ -102,10 +76,10 @@ class Session:
         limits = parts.config.rate_limit
         self._messages = RateGroup.of([(limits.messages_per_second, 1.0), (limits.messages_per_minute, 60.0)])
         self._confirmation = Confirmation(parts, epoch, self._messages, self._send_message)
+        self._listing = Listing(parts, self._messages, self._send_message)
         self._sent: Plan | None = None
         self._seen_version = -1
         self._send_at = _NEVER
-        self._list_at = _NEVER
         self._report_silent_at = _NEVER
         self._is_resend_due = False
         self._confirm_at = _NEVER
@@ -250,6 +224,7 @@ class Session:
             try:
                 listed = self._parts.subscriptions.take_listing(self._parts.endpoint, control)
                 self._confirmation.answered(listed)
+                self._listing.answered(listed)
             except PayloadError as problem:
                 logger.warning("! %s list of subscriptions not understood: %s", self._parts.endpoint, problem)
             self._parts.pool.wake_all()
@@ -269,13 +244,13 @@ class Session:
             self._confirm(now)
         self._follow_wanted(now)
         self._confirmation.tick(now)
-        self._follow_listing(now)
+        self._listing.tick(now, self._seen_version, self._send_at)
         if now >= self._report_silent_at:
             self._report_silent(now)
         return min(
             self._liveness.next_deadline(),
             self._send_at,
-            self._list_at,
+            self._listing.due,
             self._confirmation.due,
             self._confirm_at,
             self._report_silent_at,
@@ -341,27 +316,6 @@ class Session:
         if self._liveness.on_request(now, is_watchable=plan.is_watchable):
             parts.pool.trust(self.epoch)
         parts.publish(Subscribed(parts.endpoint, now, self.epoch, len(plan.keys)))
-
-    def _follow_listing(self, now: float) -> None:
-        """Ask the exchange what is subscribed, where somebody wants to know. It counts as a message like any other."""
-        self._list_at = _NEVER
-        subscriptions, endpoint = self._parts.subscriptions, self._parts.endpoint
-        if self._sent is None or not subscriptions.is_listing_due(endpoint):
-            return
-        if self._send_at < _NEVER:
-            # A request is on its way out, and whoever asks now wants to see what it asks for.
-            self._list_at = self._send_at
-            return
-        wait = self._messages.reserve(now)
-        if wait > 0:
-            self._list_at = now + wait
-            return
-        # In the format in use: another one would change that of the running streams.
-        wire_format = self._parts.config.connection.wire_format
-        self.transport.send_text(list_subscriptions_request(str(uuid.uuid4()), wire_format))
-        self.transport.flush()
-        self._parts.meter.request()
-        subscriptions.mark_listing_sent(endpoint)
 
     def _confirm(self, now: float) -> None:
         """Tell the subscriptions which streams have delivered, and go on with a search for a refused one."""

@@ -142,37 +142,43 @@ class SubscriptionStateManager:
             self._states[endpoint].disconnected()
 
     def ask_listing(self, endpoint: Endpoint) -> int:
-        """Have the connection ask the exchange what is subscribed. Returns `listings` as of now, which the answer
-        changes."""
+        """Have the connection ask the exchange what is subscribed. Returns the number of the question; follow with
+        `forget_listing` when nobody waits for it any more."""
         with self._lock:
-            state = self._states[endpoint]
-            state.is_listing_due = True
-            return state.listings
+            return self._states[endpoint].ask()
 
-    def is_listing_due(self, endpoint: Endpoint) -> bool:
-        """Whether somebody wants to know what is subscribed. Takes no lock."""
-        return self._states[endpoint].is_listing_due
-
-    def mark_listing_sent(self, endpoint: Endpoint) -> None:
-        """`LIST_SUBSCRIPTIONS` was handed to the socket."""
+    def forget_listing(self, endpoint: Endpoint, number: int) -> None:
+        """Nobody waits for the answer to this question."""
         with self._lock:
-            self._states[endpoint].is_listing_due = False
+            self._states[endpoint].questions.pop(number, None)
 
-    def listings(self, endpoint: Endpoint) -> int:
-        """How many answers to `LIST_SUBSCRIPTIONS` came so far. Takes no lock."""
-        return self._states[endpoint].listings
+    def listing_due(self, endpoint: Endpoint) -> tuple[int, int] | None:
+        """The number of the question that the connection is to put, once it has acted on this version of what is
+        wanted, or on a later one; None where there is no question."""
+        with self._lock:
+            return self._states[endpoint].question_due
+
+    def mark_listing_sent(self, endpoint: Endpoint, number: int) -> None:
+        """The question was handed to the socket."""
+        with self._lock:
+            self._states[endpoint].mark_question_sent(number)
 
     def take_listing(self, endpoint: Endpoint, message: Mapping[str, Any]) -> SubscriptionList:
-        """The exchange answered `LIST_SUBSCRIPTIONS` (`PayloadError` when it did not): keep it for `listed`."""
+        """The exchange answered `LIST_SUBSCRIPTIONS` (`PayloadError` when it did not)."""
         listed = parse_subscription_list(message)
         with self._lock:
-            self._states[endpoint].take_listing(listed)
+            self._states[endpoint].confirm_listed(listed.keys)
         return listed
 
-    def listed(self, endpoint: Endpoint) -> SubscriptionList | None:
-        """What the exchange last said is subscribed on the present connection; None when it was not asked."""
+    def answer_listing(self, endpoint: Endpoint, number: int, listed: SubscriptionList) -> None:
+        """This is the answer to the question of that number, and to all before it."""
         with self._lock:
-            return self._states[endpoint].listed
+            self._states[endpoint].answered(number, listed)
+
+    def listed(self, endpoint: Endpoint, number: int) -> SubscriptionList | None:
+        """The answer to the question of that number, or to a later one; None before it came. Takes no lock."""
+        answer = self._states[endpoint].answer
+        return answer[1] if answer is not None and answer[0] >= number else None
 
     def sent(self, endpoint: Endpoint) -> Plan | None:
         """The plan of the last request on the present connection."""

@@ -1,0 +1,73 @@
+"""Asking the exchange what it has as subscribed, for whoever wants to know.
+
+An answer counts for everybody who asked before its question was sent. The exchange repeats the ticket of the question
+in it (Upbit: list-subscriptions page), and that tells which one it answers.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from upbit_ws.protocol.rate_limit import RateGroup
+from upbit_ws.protocol.subscription_list import SubscriptionList, list_subscriptions_request
+from upbit_ws.runtime.connection_parts import ConnectionParts
+
+__all__ = ["Listing"]
+
+_NEVER: Final = float("inf")
+#: Questions whose answers may still come; whoever asked the ones before has long given up.
+_UNANSWERED: Final = 16
+
+
+class Listing:
+    """The questions of one connection. Belongs to its I/O thread.
+
+    Args:
+        budget: The messages of this connection, of which each question is one.
+        send: Sends a message.
+    """
+
+    def __init__(self, parts: ConnectionParts, budget: RateGroup, send: Callable[[bytes], None]) -> None:
+        self._parts = parts
+        self._budget = budget
+        self._send = send
+        self._asked: deque[tuple[str, int]] = deque(maxlen=_UNANSWERED)
+        #: When to call `tick` at the latest.
+        self.due = _NEVER
+
+    def tick(self, now: float, version: int, send_at: float) -> None:
+        """Ask, if somebody wants to know and it is time to.
+
+        Args:
+            version: The version of what is wanted that the last request brought.
+            send_at: When the next request is to be sent, if one is.
+        """
+        self.due = _NEVER
+        endpoint = self._parts.endpoint
+        question = self._parts.subscriptions.listing_due(endpoint)
+        if question is None:
+            return
+        number, asked_of = question
+        if version < asked_of:
+            # Whoever asks wants to see the changes made before. Where these were not noticed yet, look again at once.
+            self.due = now if send_at == _NEVER else send_at
+            return
+        wait = self._budget.reserve(now)
+        if wait > 0:
+            self.due = now + wait
+            return
+        ticket = str(uuid.uuid4())
+        # In the format in use: another one would change that of the running streams.
+        self._send(list_subscriptions_request(ticket, self._parts.config.connection.wire_format))
+        self._parts.meter.request()
+        self._asked.append((ticket, number))
+        self._parts.subscriptions.mark_listing_sent(endpoint, number)
+
+    def answered(self, listed: SubscriptionList) -> None:
+        """An answer to `LIST_SUBSCRIPTIONS` came; to one of these questions or to another one."""
+        for ticket, number in self._asked:
+            if ticket == listed.ticket:
+                self._parts.subscriptions.answer_listing(self._parts.endpoint, number, listed)
