@@ -265,8 +265,8 @@ def table(results: Results) -> str:
     notes = [f"Not installed, left out: {', '.join(left_out)}."] if left_out else []
     notes.append(
         "M1, M3: a loop that tries again at once, or every second, is back sooner. This SDK spreads its return over "
-        "five seconds after 1001 and lets its pauses grow while nobody answers: with all clients of a server that "
-        "restarts in mind, and with the five connects a second that the exchange allows.\n"
+        "five seconds after 1001 and lets its pauses grow while nobody answers, none longer than the outage: with all "
+        "clients of a server that restarts in mind, and with the five connects a second that the exchange allows.\n"
     )
     notes.append(
         "`websocket-client` sends an `Origin` header by default, and with one the exchange (and its stand-in here) "

@@ -36,12 +36,22 @@ def backoff() -> Backoff:
     return Backoff(ReconnectionConfig())
 
 
-def _delays(backoff: Backoff, failure: Failure, count: int, u: float = ALMOST_ONE) -> list[float]:
-    return [round(backoff.failed(float(i), failure, u), 3) for i in range(count)]
+def _delays(
+    backoff: Backoff, failure: Failure, count: int, u: float = ALMOST_ONE, *, every: float = 1.0
+) -> list[float]:
+    return [round(backoff.failed(i * every, failure, u), 3) for i in range(count)]
 
 
 def test_the_first_attempt_comes_at_once_and_then_the_ceiling_doubles_to_the_cap(backoff: Backoff) -> None:
-    assert _delays(backoff, NETWORK, 9) == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert _delays(backoff, NETWORK, 9, every=30.0) == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_no_pause_is_longer_than_the_trouble_before_it(backoff: Backoff) -> None:
+    """The ceiling doubles with each failure, and these may come quickly: six of them in three seconds."""
+    assert _delays(backoff, NETWORK, 9, every=0.6) == [0.2, 0.5, 1.0, 1.8, 2.4, 3.0, 3.6, 4.2, 4.8]
+    backoff.connected(100.0)
+    backoff.data(102.0)
+    assert _delays(backoff, NETWORK, 3, every=0.6) == [0.2, 0.5, 1.0]
 
 
 def test_jitter_is_full(backoff: Backoff) -> None:
@@ -51,9 +61,9 @@ def test_jitter_is_full(backoff: Backoff) -> None:
 
 def test_an_upgrade_alone_resets_nothing(backoff: Backoff) -> None:
     for second in range(6):
-        backoff.connected(float(second))
-        backoff.failed(float(second) + 0.1, _close(1000), 0.0)
-    assert backoff.failed(6.0, _close(1000), ALMOST_ONE) == pytest.approx(16.0, abs=0.01)
+        backoff.connected(10.0 * second)
+        backoff.failed(10.0 * second + 0.1, _close(1000), 0.0)
+    assert backoff.failed(60.0, _close(1000), ALMOST_ONE) == pytest.approx(16.0, abs=0.01)
 
 
 def test_a_storm_of_accept_and_close_costs_few_connects_in_a_minute(backoff: Backoff) -> None:
@@ -179,7 +189,7 @@ def test_blocks_without_a_time_grow(backoff: Backoff) -> None:
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_passing_trouble_of_the_server_is_backed_off_from(backoff: Backoff, status: int) -> None:
-    assert _delays(backoff, _http(status), 7) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert _delays(backoff, _http(status), 7, every=30.0) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
     assert not backoff.is_refused
 
 
@@ -270,3 +280,13 @@ def test_every_delay_is_finite_not_negative_and_bounded(
         is_block = policy_for(failure).is_block
         assert 0.0 <= delay <= (600.0 if is_block else 35.0 + config.max_delay + config.first_jitter)
         now += delay
+
+
+@settings(max_examples=200, deadline=None)
+@given(configs, st.floats(0.0, 600.0), st.data())
+def test_whoever_was_away_is_back_in_twice_the_time(config: ReconnectionConfig, outage: float, data: st.DataObject) -> None:
+    backoff, now = Backoff(config), 0.0
+    while now < outage and backoff.attempt < 50:
+        now += backoff.failed(now, NETWORK, data.draw(st.floats(0.0, 1.0, exclude_max=True)))
+
+    assert now <= 2.0 * outage + max(config.base_delay, config.first_jitter)

@@ -1,8 +1,9 @@
 """When to try again: one decision per failure, no clock and no dice of its own.
 
 The first attempt after a loss comes at once (jitter up to 0.2 s). After that the delay is full jitter: a random point
-between 0 and a ceiling that doubles from 0.5 s to 30 s. What the exchange told us about the failure (a close code, an
-HTTP status, a bad certificate) may raise that; the two tables below are the whole policy.
+between 0 and a ceiling that doubles from 0.5 s to 30 s, but is never longer than the trouble has lasted: whoever was
+away for a moment is back in a moment, however the dice fell. What the exchange told us about the failure (a close code,
+an HTTP status, a bad certificate) may raise that; the two tables below are the whole policy.
 
 An upgrade alone proves nothing: a server that accepts and closes at once would otherwise be hammered for ever. Only
 first data, or 30 stable seconds, make the next failure the first one again. Data does so once the connection has
@@ -172,11 +173,12 @@ def _sort(failure: Failure, policy: Policy) -> Hashable:
 class Backoff:
     """The delays of one connection. Owned by one thread; `u` is a random number in [0, 1) drawn by the caller."""
 
-    __slots__ = ("_config", "_connected_at", "_has_data", "_last", "_seen", "attempt")
+    __slots__ = ("_config", "_connected_at", "_failing_since", "_has_data", "_last", "_seen", "attempt")
 
     def __init__(self, config: ReconnectionConfig) -> None:
         self._config = config
         self._connected_at: float | None = None
+        self._failing_since = 0.0
         self._has_data = False
         self._last: Failure | None = None
         self._seen: dict[Hashable, int] = {}  # sort of failure -> how often since the last reset
@@ -205,8 +207,10 @@ class Backoff:
         if len(self._seen) < MAX_SORTS or sort in self._seen:
             self._seen[sort] = self._seen.get(sort, 0) + 1
         self._last = failure
+        if not self.attempt:
+            self._failing_since = now
         self.attempt += 1
-        return self._delay(failure, policy, u)
+        return self._delay(failure, policy, now - self._failing_since, u)
 
     @property
     def is_refused(self) -> bool:
@@ -231,7 +235,7 @@ class Backoff:
     def _times(self, failure: Failure, policy: Policy) -> int:
         return self._seen.get(_sort(failure, policy), 1)
 
-    def _delay(self, failure: Failure, policy: Policy, u: float) -> float:
+    def _delay(self, failure: Failure, policy: Policy, lasted: float, u: float) -> float:
         times = self._times(failure, policy)
         if policy.is_block:
             block = block_seconds(failure.code or 429, failure.retry_after, times - 1)
@@ -245,12 +249,12 @@ class Backoff:
             delay = policy.slow_after_first
         if policy.counts_identical and times >= IDENTICAL:
             delay = STUBBORN_FLOOR
-        return delay + u * self._ceiling(policy)
+        return delay + u * self._ceiling(policy, lasted)
 
-    def _ceiling(self, policy: Policy) -> float:
-        """Full jitter's upper end: base, 2 base, 4 base, ... up to the cap."""
-        steps = min(self.attempt - (2 if policy.immediate else 1), MAX_EXPONENT)
-        ceiling = min(self._config.base_delay * 2.0 ** max(steps, 0), self._config.max_delay)
+    def _ceiling(self, policy: Policy, lasted: float) -> float:
+        """Full jitter's upper end: base, 2 base, 4 base, ... up to the cap, or to what the trouble has `lasted`."""
+        base, steps = self._config.base_delay, min(self.attempt - (2 if policy.immediate else 1), MAX_EXPONENT)
+        ceiling = min(base * 2.0 ** max(steps, 0), max(base, lasted), self._config.max_delay)
         return ceiling if policy.ceiling is None else min(ceiling, policy.ceiling)
 
     def _is_proven(self, now: float) -> bool:
