@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.wire.wires import Opener, Wire
 from upbit_ws.testing import CertificateAuthority
 from upbit_ws.wire.dial import DialTarget, dial
+from upbit_ws.wire.poller import Inlet
 from upbit_ws.wire.transport import Transport
 from upbit_ws.wire.wakeup import Wakeup
-
-Opener = Callable[..., Transport]
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +69,14 @@ def collect() -> Callable[[Transport, int], list[bytes]]:
         return messages
 
     return collector
+
+
+@pytest.fixture(params=["plain", "tls", "plain, two calls", "tls, two calls"])
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Plain or TLS; waiting and reading in one call, where the extension is there, and in two."""
+    transport, _, calls = request.param.partition(", ")
+    if calls:
+        monkeypatch.setattr("upbit_ws.wire.incoming.Inlet", None)
+    elif Inlet is None:
+        pytest.skip("needs the extension, and a system with poll")
+    return Wire(request.getfixturevalue("authority") if transport == "tls" else None)

@@ -24,18 +24,14 @@ from upbit_ws.protocol.frames import CloseCode, FrameLimits, FrameReader, Opcode
 from upbit_ws.protocol.redaction import escape_text
 from upbit_ws.records import frozen
 from upbit_ws.wire.errors import lost_by
-from upbit_ws.wire.frame_format import client_frame, close_payload
 from upbit_ws.wire.incoming import Incoming, Intake, Read
+from upbit_ws.wire.outgoing import Outgoing
 from upbit_ws.wire.poller import make_poller
 from upbit_ws.wire.tls import TlsStream, tls_error
 from upbit_ws.wire.wakeup import Wakeup
 
 __all__ = ["Transport", "TransportSettings", "Upgraded"]
 
-#: Pings of one read that are answered one by one. RFC 6455, 5.5.3 lets a flood be answered by its newest.
-_PONGS_A_READ = 16
-#: With this much unsent, only the newest ping is remembered, and answered when the rest is out.
-_PONG_BACKLOG = 65536
 _PONGS_KEPT = 1024
 _MAX_CONTROL_PAYLOAD = 125
 _LARGEST_OBJECT = 126_976
@@ -92,7 +88,6 @@ class Transport:
         self._settings = settings
         self._host = host
         self._reader = FrameReader(settings.limits, upgraded.deflate)
-        self._deflater = Deflater(upgraded.deflate) if upgraded.deflate is not None else None
         self._leftover = upgraded.leftover
         #: There may be something to read that `poll` cannot see: the handshake's leftover, records not yet taken apart.
         self._has_unseen = bool(upgraded.leftover) or (tls is not None and tls.has_unread)
@@ -103,14 +98,17 @@ class Transport:
             object_size=settings.object_size,
             coalesce=settings.coalesce,
         )
-        self._outgoing = bytearray()
-        self._deferred_pong: bytes | None = None
-        self._is_close_sent = False
+        self._outgoing = Outgoing(
+            sock,
+            tls=tls,
+            deflater=Deflater(upgraded.deflate) if upgraded.deflate is not None else None,
+            limit=settings.max_outgoing,
+            host=host,
+        )
         #: The code of a Close that has to be answered, or of a violation, until `receive` has told of it.
         self._owed_close: int | None = None
         self._has_ended = False
-        #: Why nothing more can be sent, and why nothing more can be read.
-        self._write_failure: UpbitWebSocketError | None = None
+        #: Why nothing more can be read.
         self._failure: UpbitWebSocketError | None = None
         #: Headers of the 101, lower-case names.
         self.response_headers = dict(upgraded.headers)
@@ -118,7 +116,6 @@ class Transport:
         self.pongs: list[bytes] = []
         #: Positions, in the list that `receive` returned last, of messages that came as text.
         self.text_indexes: list[int] = []
-        self.bytes_sent = 0
         self._follow_frames()
 
     def __repr__(self) -> str:
@@ -131,6 +128,11 @@ class Transport:
         return self._incoming.bytes_received
 
     @property
+    def bytes_sent(self) -> int:
+        """Bytes that the socket took."""
+        return self._outgoing.bytes_sent
+
+    @property
     def reads(self) -> int:
         """System calls that read something."""
         return self._incoming.reads
@@ -138,7 +140,7 @@ class Transport:
     @property
     def wants_write(self) -> bool:
         """Whether something waits to be sent."""
-        return bool(self._outgoing) and self._write_failure is None
+        return self._outgoing.wants_write
 
     def fileno(self) -> int:
         """The socket's descriptor; -1 after the end."""
@@ -161,12 +163,12 @@ class Transport:
         incoming = self._incoming
         if incoming.holds_some:
             return _READABLE
-        wants_write = bool(self._outgoing) and self._write_failure is None
+        outgoing = self._outgoing
         if self._has_news:
-            _, woken = incoming.poll(0.0, wants_write, self.flush)
+            _, woken = incoming.poll(0.0, outgoing.wants_write, outgoing.flush)
             return True, woken
         try:
-            readable, woken = incoming.wait(timeout, intake, wants_write, self.flush)
+            readable, woken = incoming.wait(timeout, intake, outgoing.wants_write, outgoing.flush)
         except OSError as error:
             self._failure = lost_by(error, self._host)
             return _READABLE
@@ -175,7 +177,7 @@ class Transport:
     @property
     def _has_news(self) -> bool:
         """Whether `receive` has something to say whatever the socket says."""
-        return self._has_unseen or self._failure is not None or self._write_failure is not None
+        return self._has_unseen or self._failure is not None or self._outgoing.failure is not None
 
     def receive(self) -> list[bytes]:
         """The messages of one read, in order; an empty list where it completed none. Never waits. Raises as `take`."""
@@ -215,8 +217,8 @@ class Transport:
         """The failure, told now: the Close that answers it goes out behind the answers to earlier messages."""
         if self._owed_close is not None:
             code, self._owed_close = self._owed_close, None
-            self._send_close(code)
-            self.flush()
+            self._outgoing.queue_close(code)
+            self._outgoing.flush()
         return failure
 
     def _follow_frames(self) -> None:
@@ -233,7 +235,7 @@ class Transport:
             read = self._incoming.read()
         except (BlockingIOError, InterruptedError):
             # Nothing more is here: now a failed write is the end.
-            self._failure = self._failure or self._write_failure
+            self._failure = self._failure or self._outgoing.failure
             return [], None
         except OSError as error:
             self._failure = self._failure or lost_by(error, self._host)
@@ -255,9 +257,8 @@ class Transport:
             self._failure = self._failure or tls_error(error, self._host)
         self._has_unseen = tls.has_more
         self._has_ended = tls.is_finished
-        self._encrypt(tls)
-        if self._outgoing:
-            self.flush()
+        self._outgoing.take_encrypted()
+        self._outgoing.flush()
         return plain
 
     def _end_of_stream(self) -> ConnectionLostError:
@@ -271,7 +272,7 @@ class Transport:
     def _take_control(self) -> None:
         reader = self._reader
         if reader.pings:
-            self._answer(reader.pings)
+            self._outgoing.answer(reader.pings)
             reader.pings.clear()
         if reader.pongs:
             self.pongs += reader.pongs
@@ -285,80 +286,28 @@ class Transport:
             code, reason = reader.close.code, escape_text(reader.close.reason)
             self._owed_close = code
             self._failure = self._lost(reason, code)
-        self.flush()
-
-    def _answer(self, pings: list[bytes]) -> None:
-        if len(self._outgoing) > _PONG_BACKLOG:
-            self._deferred_pong = pings[-1]
-            return
-        for payload in pings[-_PONGS_A_READ:]:
-            self._queue(Opcode.PONG, payload)
+        self._outgoing.flush()
 
     def send_text(self, payload: bytes) -> None:
         """Queue a text message (UTF-8). It goes out with `flush` or in `wait`.
 
         Never raises for the network. A peer that has left `max_outgoing` bytes unread is lost: `receive` says so.
         """
-        self._send_data(Opcode.TEXT, payload)
+        self._outgoing.queue_message(Opcode.TEXT, payload)
 
     def send_binary(self, payload: bytes) -> None:
         """Queue a binary message; see `send_text`."""
-        self._send_data(Opcode.BINARY, payload)
+        self._outgoing.queue_message(Opcode.BINARY, payload)
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping of at most 125 bytes; its pong arrives in `pongs`. See `send_text`."""
         if len(payload) > _MAX_CONTROL_PAYLOAD:
             raise InvalidArgumentError("payload", f"must have at most {_MAX_CONTROL_PAYLOAD} bytes, got {len(payload)}")
-        self._queue(Opcode.PING, payload)
-
-    def _send_data(self, opcode: int, payload: bytes) -> None:
-        compressed = self._deflater.deflate(payload) if self._deflater is not None else None
-        if compressed is None:
-            self._queue(opcode, payload)
-        else:
-            self._queue(opcode, compressed, is_compressed=True)
-
-    def _queue(self, opcode: int, payload: bytes, *, is_compressed: bool = False) -> None:
-        if self._is_close_sent or self._write_failure is not None:
-            # After our Close nothing may follow (RFC 6455, 5.5.1); after a failure nothing would arrive.
-            return
-        if self._outgoing and len(self._outgoing) + len(payload) > self._settings.max_outgoing:
-            self._fail_writing(self._lost("the exchange reads nothing"))
-            return
-        frame = client_frame(opcode, payload, is_compressed=is_compressed)
-        if self._tls is None:
-            self._outgoing += frame
-        else:
-            self._tls.write(frame)
-            self._encrypt(self._tls)
-
-    def _encrypt(self, tls: TlsStream) -> None:
-        try:
-            self._outgoing += tls.take_outgoing()
-        except ssl.SSLError as error:
-            self._fail_writing(tls_error(error, self._host))
-
-    def _fail_writing(self, failure: UpbitWebSocketError) -> None:
-        self._write_failure = self._write_failure or failure
-        self._outgoing.clear()
+        self._outgoing.queue_frame(Opcode.PING, payload)
 
     def flush(self) -> bool:
         """Send what the socket takes now; True when nothing waits any more. A failure is reported by `receive`."""
-        outgoing = self._outgoing
-        while outgoing and self._write_failure is None:
-            try:
-                count = self._sock.send(outgoing)
-            except (BlockingIOError, InterruptedError):
-                return False
-            except OSError as error:
-                self._fail_writing(lost_by(error, self._host))
-                break
-            self.bytes_sent += count
-            del outgoing[:count]
-            if not outgoing and self._deferred_pong is not None:
-                payload, self._deferred_pong = self._deferred_pong, None
-                self._queue(Opcode.PONG, payload)
-        return True
+        return self._outgoing.flush()
 
     def close(
         self,
@@ -379,16 +328,12 @@ class Transport:
             return
         try:
             if self._owed_close is None:
-                self._send_close(code, reason)
+                self._outgoing.queue_close(code, reason)
             else:
-                self._send_close(self._owed_close)
+                self._outgoing.queue_close(self._owed_close)
             self._linger(deadline, take)
         finally:
             self.abort()
-
-    def _send_close(self, code: int, reason: str = "") -> None:
-        self._queue(Opcode.CLOSE, close_payload(code, reason))
-        self._is_close_sent = True
 
     def _linger(self, deadline: float, take: Callable[[Sequence[bytes]], object]) -> None:
         """Read until the peer has closed."""
@@ -401,12 +346,10 @@ class Transport:
             if self._reader.close is not None and not is_answered:
                 is_answered = True
                 deadline = min(deadline, self._clock() + _FIN_PATIENCE)
-                if self._tls is not None:
-                    self._tls.say_goodbye()
-                    self._encrypt(self._tls)
-            self.flush()
+                self._outgoing.say_goodbye()
+            self._outgoing.flush()
             remaining = deadline - self._clock()
-            if remaining <= 0 or self._write_failure is not None:
+            if remaining <= 0 or self._outgoing.failure is not None:
                 return
             has_unseen = self._has_unseen or self._incoming.holds_some
             readable, _, _ = poller.wait(0.0 if has_unseen else remaining, self.wants_write)
@@ -422,7 +365,6 @@ class Transport:
 
     def abort(self) -> None:
         """Close the socket at once, without a word. Idempotent."""
-        # Replaced and not cleared: in a forked child the parent's I/O thread may have been sending from it, for ever.
-        self._outgoing = bytearray()
+        self._outgoing.drop()
         self._failure = self._failure or self._lost("closed on this side")
         self._sock.close()
