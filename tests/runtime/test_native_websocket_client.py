@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Any
 
@@ -15,7 +14,7 @@ from upbit_ws import DataType, GlobalWebSocketManager, SimpleWebSocketClient
 from upbit_ws.lifecycle import BackingOff, Closed, Connected, Connecting, Disconnected
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.testing import Conversation, ScriptedServer
-from upbit_ws.types import ConnectionState, ConnectionStatus, Endpoint, StreamKey
+from upbit_ws.types import ConnectionState, ConnectionStatus, StreamKey
 
 TICKER = DataType.TICKER
 
@@ -164,30 +163,3 @@ def test_a_status_shows_no_keys_and_no_token(exchange: Sandbox, manager: GlobalW
     assert now.last_frame_age is not None
     assert now.next_attempt_in is None
     assert "public" in repr(manager)
-
-
-@pytest.mark.parametrize("how", ["unwanted", "closed"])
-def test_a_renewal_that_is_cut_short_leaves_no_connection_open(
-    exchange: Sandbox, make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    from upbit_ws.runtime.native_websocket_client import NativeWebSocketClient
-
-    overlaps = threading.Event()
-
-    def has_taken_over(*arguments: Any) -> bool:
-        overlaps.set()
-        return False
-
-    monkeypatch.setattr(NativeWebSocketClient, "_has_taken_over", has_taken_over)
-    manager = make_manager(exchange.url)
-    with SimpleWebSocketClient("renewed", manager=manager) as client:
-        client.register_interest([TICKER], ["KRW-BTC"])
-        client.get_price("KRW-BTC")
-        manager.rotate()
-        assert overlaps.wait(5.0)
-        if how == "unwanted":
-            client.unregister_interest([TICKER], ["KRW-BTC"])
-        else:
-            manager.close()
-        wait_until(lambda: exchange.connections == 0, "both connections to end")
-        assert manager.pool._epochs.current(Endpoint.PUBLIC) is None

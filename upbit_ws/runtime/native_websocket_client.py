@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Final
 
 from upbit_ws.exceptions import (
@@ -17,39 +16,28 @@ from upbit_ws.exceptions import (
     UpbitWebSocketError,
     WebSocketProtocolError,
 )
-from upbit_ws.lifecycle import AuthenticationFailed, BackingOff, Closed, Connected, Connecting, Disconnected
+from upbit_ws.lifecycle import AuthenticationFailed, BackingOff, Closed, Connected, Disconnected
 from upbit_ws.protocol.backoff import Backoff, Failure, FailureKind
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.connection_state import StateEvent, next_state
 from upbit_ws.protocol.key_refusal import key_refusal
 from upbit_ws.runtime.connection_parts import ConnectionParts
+from upbit_ws.runtime.dialling import CONNECT_GROUP, Dialer, dial_in_turn
 from upbit_ws.runtime.failures import failure_of_dial, failure_of_session
+from upbit_ws.runtime.renewal import Renewal
 from upbit_ws.runtime.session import Retired, Session
-from upbit_ws.runtime.successor import Successor
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.types import ConnectionState, ConnectionStatus
 from upbit_ws.wire.dial import DialAborted
 from upbit_ws.wire.transport import Transport
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["Dialer", "NativeWebSocketClient"]
+__all__ = ["NativeWebSocketClient"]
 
 logger = logging.getLogger("upbit_ws")
 
-#: `dial(deadline, wakeup, should_stop)`: open one connection.
-Dialer = Callable[[float, Wakeup, Callable[[], bool]], Transport]
-
-_CONNECT_GROUP: Final = "websocket-connect"
 #: After the I/O thread itself failed (a bug), how long to wait before it tries again.
 _CRASH_DELAY: Final = 5.0
-#: After a renewal that did not come about, when to try it again (seconds).
-_RENEW_AGAIN_AFTER: Final = 30.0
-#: While two connections overlap, how long to wait for the new one before looking at the old one (seconds).
-_OVERLAP_STEP: Final = 0.01
-#: How long (seconds) both go on when the new one delivers everything. The exchange may have given the old one something
-#: before it knew of the new one, and that may be on its way more slowly; what both bring is told once.
-_OVERLAP_GRACE: Final = 0.2
-
 
 class NativeWebSocketClient:
     """Keeps one endpoint connected for as long as anything of it is wanted.
@@ -75,8 +63,7 @@ class NativeWebSocketClient:
         self.last_error: UpbitWebSocketError | None = None
         #: Why the exchange does not accept the keys, from the second refusal until it accepts them.
         self.refusal: AuthenticationError | None = None
-        self._is_rotation_wanted = False
-        self._renew_not_before = 0.0
+        self._renewal = Renewal(parts, dial, self._wakeup)
         #: Said once for all attempts up to the next upgrade.
         self._is_refusal_said = False
 
@@ -111,6 +98,10 @@ class NativeWebSocketClient:
         """Ask the thread to say goodbye and end. Does not wait. Safe in signal handlers."""
         self._is_stopping = True
         self._wakeup.set()
+
+    def rotate(self) -> None:
+        """Have a new connection take over from the present one, without a gap. Does not wait."""
+        self._renewal.request()
 
     def abandon(self) -> None:
         """In a forked child: close what was inherited without a byte to the peer, which belongs to the parent."""
@@ -159,8 +150,8 @@ class NativeWebSocketClient:
         if self._state is ConnectionState.DISCONNECTED and not self._await_wanted():
             return
         try:
-            transport = self._connect()
-        except (DialAborted, Retired):
+            transport = dial_in_turn(self._parts, self._dial, self._wakeup, self._is_in_vain)
+        except DialAborted:
             self._advance_if_unwanted()
             return
         except (ConnectionFailedError, AuthenticationError) as error:
@@ -180,6 +171,9 @@ class NativeWebSocketClient:
     def _is_wanted(self) -> bool:
         return self._parts.subscriptions.wanted(self._parts.endpoint) is not None
 
+    def _is_in_vain(self) -> bool:
+        return self._is_stopping or not self._is_wanted()
+
     def _pause(self, seconds: float | None) -> None:
         """Wait, interruptible by the wake-up."""
         self._wakeup.wait(seconds)
@@ -192,18 +186,6 @@ class NativeWebSocketClient:
             self._pause(left)
         raise Retired("nothing is wanted")
 
-    def _connect(self) -> Transport:
-        parts = self._parts
-        while (wait := parts.limiter.reserve(_CONNECT_GROUP, parts.clock())) > 0:
-            self._pause_until(parts.clock() + wait)
-        return self._dial_now(self._wakeup, lambda: self._is_stopping or not self._is_wanted())
-
-    def _dial_now(self, wakeup: Wakeup, should_stop: Callable[[], bool]) -> Transport:
-        parts = self._parts
-        parts.publish(Connecting(parts.endpoint, parts.clock()))
-        parts.meter.attempt()
-        return self._dial(parts.clock() + parts.config.connection.connect_timeout, wakeup, should_stop)
-
     def _serve(self, transport: Transport) -> None:
         parts = self._parts
         self._backoff.connected(parts.clock())
@@ -212,7 +194,8 @@ class NativeWebSocketClient:
         try:
             while True:
                 session.serve(self._is_renewal_due)
-                session = self._renew(session)
+                session = self._session = self._renewal.renew(session, self._begin, self._retire)
+                self._epoch = session.epoch
         except Retired:
             self._session_now().close()
             self._end("closed by this side", 1000)
@@ -231,7 +214,7 @@ class NativeWebSocketClient:
         assert self._session is not None
         return self._session
 
-    def _begin(self, transport: Transport, *, replaces: int | None = None) -> Session:
+    def _begin(self, transport: Transport, replaces: int | None = None) -> Session:
         """A new epoch begins."""
         parts = self._parts
         now = parts.clock()
@@ -264,81 +247,8 @@ class NativeWebSocketClient:
         session.transport.abort()
         parts.publish(Disconnected(parts.endpoint, now, session.epoch, reason, code))
 
-    # -- make before break ---------------------------------------------------------------------------------------------
-
-    def rotate(self) -> None:
-        """Have a new connection take over from the present one, without a gap. Does not wait."""
-        self._is_rotation_wanted = True
-        self._wakeup.set()
-
     def _is_renewal_due(self) -> bool:
-        if self._parts.clock() < self._renew_not_before:
-            return False
-        return self._is_rotation_wanted or self._parts.clock() >= self._session_now().renew_at
-
-    def _renew(self, old: Session) -> Session:
-        """Dial beside the present connection, let the new one catch up, and only then let go of the old one."""
-        parts = self._parts
-        self._is_rotation_wanted = False
-        successor = Successor(f"upbit-ws-dial-{parts.endpoint}", self._dial_in_turn, self._wakeup.set)
-        successor.start()
-        try:
-            while not successor.is_done:
-                old.serve(lambda: successor.is_done)
-            transport = successor.take(self._wakeup)
-        finally:
-            successor.abandon()
-        if transport is None:
-            logger.warning("! %s could not be renewed: %s", parts.endpoint, str(successor.error))
-            self._renew_not_before = parts.clock() + _RENEW_AGAIN_AFTER
-            return old
-        return self._hand_over(old, self._begin(transport, replaces=old.epoch))
-
-    def _dial_in_turn(self, wakeup: Wakeup, should_stop: Callable[[], bool]) -> Transport:
-        parts = self._parts
-        while (wait := parts.limiter.reserve(_CONNECT_GROUP, parts.clock())) > 0:
-            if should_stop():
-                raise DialAborted
-            wakeup.wait(wait)
-        return self._dial_now(wakeup, should_stop)
-
-    def _hand_over(self, old: Session, new: Session) -> Session:
-        """Serve both until the new one has delivered every stream; then close the old one."""
-        old.is_retiring = True
-        clock = self._parts.clock
-        deadline, has_taken_over = clock() + self._parts.config.connection.snapshot_timeout, False
-        try:
-            while clock() < deadline:
-                if not has_taken_over and self._has_taken_over(old, new):
-                    has_taken_over, deadline = True, clock() + _OVERLAP_GRACE
-                new.step(_OVERLAP_STEP)
-                try:
-                    if old.step(0.0):
-                        new.look_again()  # they share the wake-up, which may have been for the new one
-                except (ConnectionFailedError, WebSocketProtocolError):
-                    break  # it ended by itself; the new one is there
-        except (ConnectionFailedError, WebSocketProtocolError) as error:
-            logger.warning("! %s: the new connection was lost again: %s", self._parts.endpoint, str(error))
-            self._renew_not_before = self._parts.clock() + _RENEW_AGAIN_AFTER
-            self._retire(new, str(error), None)
-            old.resume()
-            self._epoch, self._session = old.epoch, old
-            return old
-        except BaseException:
-            # Nothing is wanted any more, the owner stops, or a bug: whoever called ends the new one, and only that.
-            self._retire(old, "replaced by a new connection", None)
-            raise
-        try:
-            old.close_behind_successor()
-        finally:
-            self._retire(old, "replaced by a new connection", 1000)
-        return new
-
-    def _has_taken_over(self, old: Session, new: Session) -> bool:
-        """Whether the new connection delivers everything and the old one got as far as the new one began."""
-        pool, endpoint = self._parts.pool, self._parts.endpoint
-        is_carried = not endpoint.needs_auth or pool.is_carried(endpoint, new.epoch)
-        return new.has_caught_up() and pool.is_settled(old.epoch) and is_carried
+        return self._renewal.is_due(self._session_now())
 
     def _failed(self, error: UpbitWebSocketError, failure: Failure) -> None:
         """Decide when to try again, and wait until then."""
@@ -347,7 +257,7 @@ class NativeWebSocketClient:
         self.last_error = error
         now = parts.clock()
         if failure.kind is FailureKind.HTTP and failure.code in (418, 429):
-            parts.limiter.penalize(_CONNECT_GROUP, failure.code, failure.retry_after, now)
+            parts.limiter.penalize(CONNECT_GROUP, failure.code, failure.retry_after, now)
         delay = self._backoff.failed(now, failure, parts.random())
         if self._backoff.is_refused:
             self._advance(StateEvent.REFUSED)
