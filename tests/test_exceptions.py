@@ -63,6 +63,11 @@ EXAMPLES: list[tuple[UpbitWebSocketError, str, bool]] = [
         True,
     ),
     (
+        DataTimeoutError((), timeout=5.0, reason="the exchange did not say what is subscribed"),
+        "no answer within 5 s: the exchange did not say what is subscribed",
+        True,
+    ),
+    (
         StaleDataError(61.24, 60.0, [KEY]),
         "ticker KRW-BTC was last vouched for 61.2 s ago, allowed are 60 s",
         True,

@@ -139,8 +139,8 @@ class ConnectionConfig:
 class ReconnectionConfig:
     """When to try again: at once within `first_jitter`, then full jitter from `base_delay` doubling to `max_delay`.
 
-    The promise is an attempt within 0.25 s; what the jitter leaves of it is for noticing the loss and waking up. No
-    later pause is longer than the trouble has lasted, or `base_delay`.
+    The promise is an attempt within 0.25 s; what the jitter leaves of it is for noticing the loss and waking up. The
+    random part of a later pause is no longer than the trouble has lasted, or `base_delay`.
 
     The sequence starts over after `stable_after` seconds of connection or the first data.
     """

@@ -172,6 +172,8 @@ class DataTimeoutError(UpbitWebSocketError, TimeoutError):
     def __str__(self) -> str:
         waited = "" if self.timeout is None else f" within {self.timeout:g} s"
         why = f": {self.reason}" if self.reason else ""
+        if not self.missing:
+            return f"no answer{waited}{why}"
         return f"no data for {listing(self.missing)}{waited} ({len(self.received)} received){why}"
 
 

@@ -283,10 +283,14 @@ def test_every_delay_is_finite_not_negative_and_bounded(
 
 
 @settings(max_examples=200, deadline=None)
-@given(configs, st.floats(0.0, 600.0), st.data())
-def test_whoever_was_away_is_back_in_twice_the_time(config: ReconnectionConfig, outage: float, data: st.DataObject) -> None:
-    backoff, now = Backoff(config), 0.0
+@given(configs, st.floats(0.0, 600.0), st.floats(0.0, 10.0), st.data())
+def test_whoever_was_away_is_back_in_twice_the_time(
+    config: ReconnectionConfig, outage: float, longest_attempt: float, data: st.DataObject
+) -> None:
+    backoff, now, dice = Backoff(config), 0.0, st.floats(0.0, 1.0, exclude_max=True)
+    now += backoff.failed(now, NETWORK, data.draw(dice))
     while now < outage and backoff.attempt < 50:
-        now += backoff.failed(now, NETWORK, data.draw(st.floats(0.0, 1.0, exclude_max=True)))
+        now += longest_attempt * data.draw(dice)
+        now += backoff.failed(now, NETWORK, data.draw(dice))
 
-    assert now <= 2.0 * outage + max(config.base_delay, config.first_jitter)
+    assert now <= 2.0 * (outage + longest_attempt) + max(config.base_delay, config.first_jitter)

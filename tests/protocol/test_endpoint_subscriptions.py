@@ -6,6 +6,7 @@ import pytest
 
 from tests.protocol.wants import key, want
 from upbit_ws.protocol.endpoint_subscriptions import ACCEPTED_AFTER, MAX_PAROLE, PAROLE, EndpointSubscriptions
+from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.protocol.subscription_plan import plan_wants
 from upbit_ws.types import DataType, StreamKey, Want
 
@@ -36,6 +37,43 @@ def _refuse(state: EndpointSubscriptions, epoch: int, now: float) -> frozenset[S
     guilty = state.reject("INVALID_PARAM", "no", now + 0.2)
     state.disconnected()
     return guilty
+
+
+class TestQuestions:
+    def test_a_question_that_is_lost_is_put_once_more(self) -> None:
+        """It may be what ends the connections."""
+        state = _tickers(BTC)
+        number = state.ask()
+        for _ in range(2):
+            assert state.question_due == (number, 1)
+            state.mark_question_sent(number)
+            assert state.question_due is None
+            state.disconnected()
+        assert state.question_due is None
+
+        another = state.ask()
+        assert state.question_due == (another, 1)
+
+    def test_a_question_that_was_answered_is_not_put_again(self) -> None:
+        """Also where the connection is lost before whoever asked has looked."""
+        state = _tickers(BTC)
+        number = state.ask()
+        state.mark_question_sent(number)
+        state.answered(number, SubscriptionList("t", frozenset()))
+        state.disconnected()
+
+        assert state.question_due is None
+
+    def test_a_question_that_may_be_what_was_refused_is_not_put_again(self) -> None:
+        state = _tickers(BTC, ETH)
+        _send(state, 1, 0.0)
+        state.mark_question_sent(state.ask())
+        state.reject("WRONG_FORMAT", "no", 0.2)
+        state.disconnected()
+
+        assert state.question_due is None
+        state.ask()
+        assert state.question_due is not None
 
 
 class TestWishes:

@@ -16,6 +16,7 @@ from tests.runtime.parts import connection_parts
 from upbit_ws import DataTimeoutError, DataType, GlobalWebSocketManager, SimpleWebSocketClient
 from upbit_ws.lifecycle import ConnectionEvent, Disconnected, RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.runtime.connection_parts import ConnectionParts
 from upbit_ws.runtime.session import Session
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.shared.data_pool_manager import DataPoolManager
@@ -329,15 +330,78 @@ def test_a_list_that_nobody_waits_for_any_more_is_not_asked_for_again(make_manag
             manager.close()
 
 
-def test_a_change_made_while_a_round_is_under_way_is_sent_before_the_list_is_asked_for() -> None:
+def test_a_question_that_is_refused_accuses_no_stream(make_manager: MakeManager) -> None:
+    asked: list[Any] = []
+
+    def refuse_questions(talk: Conversation) -> None:
+        talk.upgrade()
+        while True:
+            request = json.loads(talk.read_frame().payload)
+            if request[1].get("method") is not None:
+                asked.append(request)
+                talk.send_frame(b'{"error":{"name":"WRONG_FORMAT","message":"no"}}')
+                return
+            for code in request[1]["codes"]:
+                talk.send_frame(ticker(code))
+
+    with ScriptedServer(*[refuse_questions] * 20) as server:
+        manager = make_manager(f"http://127.0.0.1:{server.port}")
+        with SimpleWebSocketClient("innocent", manager=manager) as client:
+            client.register_interest([TICKER], ["KRW-BTC", "KRW-ETH", "KRW-XRP"])
+            client.wait_ready(timeout=5.0)
+            with pytest.raises(DataTimeoutError):
+                manager.list_subscriptions(timeout=1.0)
+            wait_until(lambda: len(manager.subscriptions.confirmed(Endpoint.PUBLIC)) == 3, "all streams again")
+
+            assert len(asked) == 1
+            assert manager.subscriptions.rejections("innocent") == {}
+            manager.close()
+
+
+class Requests(Reads):
+    """In the place of a transport: nothing comes, and what is sent is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Any] = []
+
+    def wait(self, timeout: float, intake: object) -> tuple[bool, bool]:
+        return False, False
+
+    def send_text(self, text: bytes) -> None:
+        self.sent.append(json.loads(text))
+
+    def flush(self) -> None:
+        pass
+
+    def ping(self, payload: bytes) -> None:
+        pass
+
+    @property
+    def questions(self) -> int:
+        return sum("method" in request[1] for request in self.sent)
+
+
+@pytest.fixture
+def requests() -> Requests:
+    return Requests()
+
+
+@pytest.fixture
+def parts(manual_clock: ManualClock) -> ConnectionParts:
+    return connection_parts(Endpoint.PUBLIC, manual_clock)
+
+
+@pytest.fixture
+def session(requests: Requests, parts: ConnectionParts) -> Session:
+    epoch = parts.pool.open_epoch(Endpoint.PUBLIC, parts.clock())
+    return Session(parts, requests, None, epoch, Cadence(1e9, 4.0), lambda: False)  # type: ignore[arg-type]
+
+
+def test_a_change_made_while_a_round_is_under_way_is_sent_before_the_list_is_asked_for(
+    requests: Requests, parts: ConnectionParts, session: Session, manual_clock: ManualClock
+) -> None:
     """Another thread subscribes and asks between the two looks of one round."""
-    clock, sent = ManualClock(), []
-    parts = connection_parts(Endpoint.PUBLIC, clock)
-    reads = Reads()
-    reads.send_text = lambda text: sent.append(json.loads(text))  # type: ignore[attr-defined]
-    reads.flush = lambda: None  # type: ignore[attr-defined]
-    epoch = parts.pool.open_epoch(Endpoint.PUBLIC, clock())
-    session = Session(parts, reads, None, epoch, Cadence(10.0, 4.0), lambda: False)  # type: ignore[arg-type]
     btc, eth = StreamKey(TICKER, "KRW-BTC"), StreamKey(TICKER, "KRW-ETH")
     parts.subscriptions.set_wants("a", [Want(btc)])
     session.step(0.0)
@@ -348,11 +412,53 @@ def test_a_change_made_while_a_round_is_under_way_is_sent_before_the_list_is_ask
         parts.subscriptions.ask_listing(Endpoint.PUBLIC)
 
     session._confirmation.tick = interrupted  # type: ignore[method-assign]
-    session.look_again()
     for _ in range(5):
+        session.look_again()  # as whoever changes something or asks wakes it
         session.step(0.0)
-        clock.advance(0.02)
+        manual_clock.advance(0.02)
 
-    assert [request[1].get("codes", request[1].get("method")) for request in sent] == [
+    assert [request[1].get("codes", request[1].get("method")) for request in requests.sent] == [
         ["KRW-BTC"], ["KRW-BTC", "KRW-ETH"], "LIST_SUBSCRIPTIONS",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked_after", [5.0, 70.0], ids=["in a second's turn", "with no turns of the minute left"])
+@pytest.mark.parametrize("every", [0.05, 0.15, 0.5])
+def test_a_list_is_got_beside_somebody_who_keeps_changing_what_is_wanted(
+    requests: Requests, parts: ConnectionParts, session: Session, manual_clock: ManualClock,
+    every: float, asked_after: float,
+) -> None:  # fmt: skip
+    session._liveness.tick = lambda now, awake: []  # type: ignore[method-assign,assignment]
+    begun, changes = manual_clock(), 0
+    while manual_clock() - begun < asked_after + 2.0:
+        if manual_clock() - begun >= changes * every:
+            changes += 1
+            parts.subscriptions.set_wants("a", [Want(StreamKey(TICKER, f"KRW-{changes % 10}"))])
+            session.look_again()
+        if manual_clock() - begun >= asked_after and not parts.subscriptions._states[Endpoint.PUBLIC].questions:
+            parts.subscriptions.ask_listing(Endpoint.PUBLIC)
+        session.step(0.0)
+        if requests.questions:
+            break
+        manual_clock.advance(0.005)
+
+    assert requests.questions == 1
+
+
+def test_changes_are_sent_beside_somebody_who_keeps_asking_for_the_list(
+    requests: Requests, parts: ConnectionParts, session: Session, manual_clock: ManualClock
+) -> None:
+    session._liveness.tick = lambda now, awake: []  # type: ignore[method-assign,assignment]
+    parts.subscriptions.set_wants("a", [Want(StreamKey(TICKER, "KRW-BTC"))])
+    begun, is_changed = manual_clock(), False
+    while manual_clock() - begun < 72.0:
+        parts.subscriptions.ask_listing(Endpoint.PUBLIC)
+        if not is_changed and manual_clock() - begun >= 70.0:
+            is_changed = True
+            parts.subscriptions.add("a", [Want(StreamKey(TICKER, "KRW-ETH"))])
+        session.look_again()
+        session.step(0.0)
+        manual_clock.advance(0.02)
+
+    assert requests.questions > 50
+    assert any(request[1].get("codes") == ["KRW-BTC", "KRW-ETH"] for request in requests.sent)

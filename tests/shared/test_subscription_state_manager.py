@@ -124,10 +124,12 @@ class TestProgress:
         _send(manager, 1)
         answer = {"method": "LIST_SUBSCRIPTIONS", "result": [{"type": "ticker", "codes": ["KRW-BTC", "KRW-ETH"]}]}
 
-        assert manager.take_listing(PUBLIC, answer).keys == {BTC, ETH}
+        assert manager.take_listing(PUBLIC, 0, answer).keys == {BTC, ETH}
+        assert manager.confirmed(PUBLIC) == frozenset(), "late news of an older connection"
+        manager.take_listing(PUBLIC, 1, answer)
         assert manager.confirmed(PUBLIC) == {ETH}
         with pytest.raises(PayloadError):
-            manager.take_listing(PUBLIC, {})
+            manager.take_listing(PUBLIC, 1, {})
 
     def test_a_question_that_was_not_answered_is_put_to_the_next_connection(
         self, manager: SubscriptionStateManager

@@ -137,13 +137,18 @@ class ManagerReports:
     def list_subscriptions(self, endpoint: Endpoint = Endpoint.PUBLIC, *, timeout: float = 5.0) -> SubscriptionList:
         """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
 
-        The question counts as one message against the rate limit, and waits for its turn. Without a connection nothing
-        is subscribed, and the list is empty.
+        It is asked behind all that this thread has changed before, and told what the exchange answers to that question
+        or to a later one; where the connection is lost meanwhile, the next one is asked, once. Without a connection
+        nothing is subscribed, and the list is empty. While a stream that is refused is looked for
+        (`RequestRejectedError`), only the part that is being tried is subscribed, and listed.
+
+        The question counts as one message against the rate limit, and waits for its turn.
 
         Raises:
             DataTimeoutError: no answer within `timeout` seconds.
             InvalidArgumentError: there is no such endpoint, or `timeout` is no number of seconds.
             ClientClosedError: the manager was closed.
+            ForkedProcessError: it is of another process.
         """
         if not isinstance(endpoint, str) or endpoint not in tuple(Endpoint):
             problem = f"must be one of {', '.join(map(str, Endpoint))}, got {endpoint!r}"

@@ -1,9 +1,9 @@
 """When to try again: one decision per failure, no clock and no dice of its own.
 
 The first attempt after a loss comes at once (jitter up to 0.2 s). After that the delay is full jitter: a random point
-between 0 and a ceiling that doubles from 0.5 s to 30 s, but is never longer than the trouble has lasted: whoever was
-away for a moment is back in a moment, however the dice fell. What the exchange told us about the failure (a close code,
-an HTTP status, a bad certificate) may raise that; the two tables below are the whole policy.
+between 0 and a ceiling that doubles from 0.5 s to 30 s, but (0.5 s apart) is no longer than the time since the first
+failure: whoever was away for a moment is back in a moment, however the dice fell. What the exchange told us about the
+failure (a close code, an HTTP status, a bad certificate) may raise that; the two tables below are the whole policy.
 
 An upgrade alone proves nothing: a server that accepts and closes at once would otherwise be hammered for ever. Only
 first data, or 30 stable seconds, make the next failure the first one again. Data does so once the connection has

@@ -57,6 +57,8 @@ class EndpointSubscriptions:
         self.isolation: Isolation | None = None
         self._last_question = 0
         self._question_sent = 0  # on the present connection
+        self._question_lost = 0  # with a connection
+        self._question_spent = 0  # not to be put again
         self._entries: dict[StreamKey, Want] = {}
         self._is_planned = True
         self._epoch: int | None = None
@@ -131,18 +133,20 @@ class EndpointSubscriptions:
         witnesses = attempt.suspects[-1] & delivered
         return any(want.snapshot for want in sent if want.key in witnesses) and self._accept(attempt)
 
-    def confirm_listed(self, keys: Collection[StreamKey]) -> None:
-        """The exchange said that these are subscribed.
+    def confirm_listed(self, epoch: int, keys: Collection[StreamKey]) -> None:
+        """The exchange said that these are subscribed on connection `epoch`.
 
         That confirms streams that have no snapshot, which may be silent for long. The others are confirmed by data
         alone: a list names misspelt codes as well.
         """
+        if self._epoch != epoch:
+            return
         self.confirmed |= {want.key for want in self.sent or () if not want.snapshot and want.key in keys}
 
     def disconnected(self) -> None:
         """The connection is gone, and with it everything sent and confirmed."""
         self.sent = None
-        self._question_sent = 0  # what is unanswered is asked again
+        self._question_gone()
         self.confirmed = set()
         self._epoch = None
         self._asked_at = {}
@@ -165,7 +169,8 @@ class EndpointSubscriptions:
     def question_due(self) -> tuple[int, int] | None:
         """Number and version of the question that is to be sent, which stands for all before it; None without one."""
         number = max(self.questions, default=0)
-        return (number, self.questions[number]) if number > self._question_sent else None
+        is_due = number > max(self._question_sent, self._question_spent)
+        return (number, self.questions[number]) if is_due else None
 
     def mark_question_sent(self, number: int) -> None:
         """The question was handed to the socket."""
@@ -173,13 +178,26 @@ class EndpointSubscriptions:
 
     def answered(self, number: int, listed: SubscriptionList) -> None:
         """This is the answer to the question of that number, and to all before it."""
+        self._question_spent = max(self._question_spent, number)
         if self.answer is None or number >= self.answer[0]:
             self.answer = (number, listed)
+
+    def _question_gone(self) -> None:
+        """Its connection is gone. What is unanswered is put to the next one, once: it may be why."""
+        number, self._question_sent = self._question_sent, 0
+        if number <= self._question_lost:
+            self._question_spent = max(self._question_spent, number)
+        self._question_lost = max(self._question_lost, number)
 
     # -- refusals -----------------------------------------------------------------------------------------------------
 
     def reject(self, name: str, message: str, now: float) -> frozenset[StreamKey]:
-        """An error frame answered the last request: the streams found guilty by that. Follow with what is wanted."""
+        """An error frame answered the last request: the streams found guilty by that. Follow with what is wanted.
+
+        Where a question was under way, that may be what is refused. It is not put again: what innocent streams are
+        accused of by it is then found wrong by the search.
+        """
+        self._question_spent = max(self._question_spent, self._question_sent)
         allowed = self._allowed()
         if not is_blameable(name) or self.sent is None or allowed is None or self.sent != self.wanted:
             return frozenset()  # also when what was refused is not wanted any more

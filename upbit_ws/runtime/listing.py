@@ -18,8 +18,8 @@ from upbit_ws.runtime.connection_parts import ConnectionParts
 __all__ = ["Listing"]
 
 _NEVER: Final = float("inf")
-#: Questions whose answers may still come; whoever asked the ones before has long given up.
-_UNANSWERED: Final = 16
+#: Questions whose answers are waited for, as many as may be sent in a minute. An answer tells all who asked before.
+_UNANSWERED: Final = 100
 
 
 class Listing:

@@ -78,7 +78,8 @@ class Session:
         self._confirmation = Confirmation(parts, epoch, self._messages, self._send_message)
         self._listing = Listing(parts, self._messages, self._send_message)
         self._sent: Plan | None = None
-        self._seen_version = -1
+        #: Of what is wanted, the version that the last request brought.
+        self._acted_version = -1
         self._send_at = _NEVER
         self._report_silent_at = _NEVER
         self._is_resend_due = False
@@ -222,7 +223,7 @@ class Session:
             self._parts.pool.wake_all()
         elif "method" in control or "mthd" in control:
             try:
-                listed = self._parts.subscriptions.take_listing(self._parts.endpoint, control)
+                listed = self._parts.subscriptions.take_listing(self._parts.endpoint, self.epoch, control)
                 self._confirmation.answered(listed)
                 self._listing.answered(listed)
             except PayloadError as problem:
@@ -242,9 +243,10 @@ class Session:
             return min(self._liveness.next_deadline(), now + _LOOK)
         if now >= self._confirm_at:
             self._confirm(now)
+        # First: where changes never end, each of them would take the turn of a question that was asked before it.
+        self._listing.tick(now, self._acted_version, self._send_at)
         self._follow_wanted(now)
         self._confirmation.tick(now)
-        self._listing.tick(now, self._seen_version, self._send_at)
         if now >= self._report_silent_at:
             self._report_silent(now)
         return min(
@@ -277,14 +279,14 @@ class Session:
     def _follow_wanted(self, now: float) -> None:
         """Send the wanted set when it differs from what was sent, as often as the exchange allows."""
         subscriptions, endpoint = self._parts.subscriptions, self._parts.endpoint
-        if subscriptions.version(endpoint) != self._seen_version and self._send_at == _NEVER:
+        if subscriptions.version(endpoint) != self._acted_version and self._send_at == _NEVER:
             self._send_at = now if self._sent is None else now + _GATHER
         if self._is_resend_due and self._send_at == _NEVER:
             self._send_at = now
         if now < self._send_at:
             return
         # Read before the plan: a change in between is then seen as a change in the next round.
-        self._seen_version = subscriptions.version(endpoint)
+        version = subscriptions.version(endpoint)
         plan = subscriptions.wanted(endpoint)
         if plan is None:
             raise Retired("nothing is wanted")
@@ -293,11 +295,11 @@ class Session:
             wait = self._messages.reserve(now)
             if wait > 0:
                 self._send_at = now + wait
-                self._seen_version = -1
                 return
             self._send(plan, now)
+        self._acted_version = version
         asked = subscriptions.asked(endpoint)
-        self._parts.pool.forget_except(endpoint, plan.keys if asked is None else asked.keys, self._seen_version)
+        self._parts.pool.forget_except(endpoint, plan.keys if asked is None else asked.keys, version)
 
     def _send_message(self, message: bytes) -> None:
         self.transport.send_text(message)

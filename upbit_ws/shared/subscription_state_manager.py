@@ -163,11 +163,11 @@ class SubscriptionStateManager:
         with self._lock:
             self._states[endpoint].mark_question_sent(number)
 
-    def take_listing(self, endpoint: Endpoint, message: Mapping[str, Any]) -> SubscriptionList:
-        """The exchange answered `LIST_SUBSCRIPTIONS` (`PayloadError` when it did not)."""
+    def take_listing(self, endpoint: Endpoint, epoch: int, message: Mapping[str, Any]) -> SubscriptionList:
+        """The exchange answered `LIST_SUBSCRIPTIONS` on connection `epoch` (`PayloadError` when it did not)."""
         listed = parse_subscription_list(message)
         with self._lock:
-            self._states[endpoint].confirm_listed(listed.keys)
+            self._states[endpoint].confirm_listed(epoch, listed.keys)
         return listed
 
     def answer_listing(self, endpoint: Endpoint, number: int, listed: SubscriptionList) -> None:
