@@ -48,7 +48,15 @@ typedef struct {
     Land land;
 } Chunk;
 
-typedef struct RingState RingState;
+/* A history. What is written for every entry stands together. */
+typedef struct RingState {
+    Position *positions; /* in the journal; `allocated` of them */
+    uint32_t next;       /* where the next entry goes; the oldest one, where it is full */
+    uint32_t size, allocated, maxlen;
+    uint32_t apart;      /* how many payloads are objects */
+    uint32_t number;     /* in the journal; 0 until the first entry came */
+    int stream;          /* of the journal, for the next entry */
+} RingState;
 
 static struct {
     Chunk *chunks;
@@ -65,8 +73,20 @@ static struct {
     uint32_t lowest_chunk, lowest_ring; /* no number below is free */
 } journal;
 
-static int ring_has(const RingState *ring, uint32_t index, uint32_t place);
-static void ring_moves(RingState *ring, uint32_t index, uint32_t place);
+/* Whether an entry is in use that was written to this place. The history may be gone, and another one have
+ * its number: but then its entries stand elsewhere. */
+static int
+ring_has(const RingState *self, uint32_t index, uint32_t place)
+{
+    return self != NULL && index < self->size && self->positions[index].place == place;
+}
+
+/* An entry stands elsewhere now. */
+static void
+ring_moves(RingState *self, uint32_t index, uint32_t place)
+{
+    self->positions[index].place = place;
+}
 
 static uint32_t
 lines_for(size_t length)

@@ -28,6 +28,7 @@
 #include "frames.h"
 #include "memory.h"
 #include "journal.h"
+#include "copies.h"
 #include "rings.h"
 #include "ids.h"
 #include "slots.h"
