@@ -6,7 +6,6 @@ import pytest
 
 from tests.protocol.wants import key, want
 from upbit_ws.protocol.endpoint_subscriptions import ACCEPTED_AFTER, MAX_PAROLE, PAROLE, EndpointSubscriptions
-from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.protocol.subscription_plan import plan_wants
 from upbit_ws.types import DataType, StreamKey, Want
 
@@ -39,41 +38,38 @@ def _refuse(state: EndpointSubscriptions, epoch: int, now: float) -> frozenset[S
     return guilty
 
 
-class TestQuestions:
-    def test_a_question_that_is_lost_is_put_once_more(self) -> None:
-        """It may be what ends the connections."""
+class TestRefusedQuestions:
+    def test_a_request_refused_with_a_question_under_way_is_excused_once(self) -> None:
+        """Also where it asks for one stream, which would be guilty at once."""
         state = _tickers(BTC)
-        number = state.ask()
-        for _ in range(2):
-            assert state.question_due == (number, 1)
-            state.mark_question_sent(number)
-            assert state.question_due is None
+        for epoch in (1, 2):
+            _send(state, epoch, 0.0)
+            state.questions.mark_sent(state.questions.ask(state.version))
+            if epoch == 1:
+                assert state.reject("WRONG_FORMAT", "no", 0.2) == frozenset()
+                assert (state.wanted, state.isolation) == (state.plan, None)
+                state.disconnected()
+        assert state.reject("WRONG_FORMAT", "no", 0.2) == {BTC}
+
+    def test_a_request_that_delivered_meanwhile_is_excused_again(self) -> None:
+        state = _tickers(BTC)
+        for epoch in (1, 2, 3):
+            _send(state, epoch, 0.0)
+            state.confirm(epoch, [BTC])
+            state.questions.mark_sent(state.questions.ask(state.version))
+            assert state.reject("WRONG_FORMAT", "no", 5.0) == frozenset()
             state.disconnected()
-        assert state.question_due is None
+        assert state.wanted == state.plan
 
-        another = state.ask()
-        assert state.question_due == (another, 1)
-
-    def test_a_question_that_was_answered_is_not_put_again(self) -> None:
-        """Also where the connection is lost before whoever asked has looked."""
+    def test_a_refusal_that_is_about_no_request_leaves_the_question_as_it_is(self) -> None:
         state = _tickers(BTC)
-        number = state.ask()
-        state.mark_question_sent(number)
-        state.answered(number, SubscriptionList("t", frozenset()))
-        state.disconnected()
-
-        assert state.question_due is None
-
-    def test_a_question_that_may_be_what_was_refused_is_not_put_again(self) -> None:
-        state = _tickers(BTC, ETH)
         _send(state, 1, 0.0)
-        state.mark_question_sent(state.ask())
-        state.reject("WRONG_FORMAT", "no", 0.2)
+        number = state.questions.ask(state.version)
+        state.questions.mark_sent(number)
+        state.reject("TOO_MANY_REQUEST", "slower", 0.2)
         state.disconnected()
 
-        assert state.question_due is None
-        state.ask()
-        assert state.question_due is not None
+        assert state.questions.due == (number, 1)
 
 
 class TestWishes:

@@ -25,10 +25,12 @@ class Waits:
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self.seconds: list[float] = []
+        #: How much of each wait passes before somebody wakes it.
+        self.share = 1.0
 
     def wait(self, seconds: float) -> bool:
         self.seconds.append(seconds)
-        self._clock.advance(seconds)
+        self._clock.advance(max(seconds * self.share, 0.001))
         return False
 
 
@@ -76,6 +78,23 @@ def test_where_all_turns_are_taken_it_waits_for_one(bench: Bench) -> None:
     assert bench.dial() is OPENED
     assert 0.0 < bench.clock() - begun <= 1.5
     assert [event.at for event in bench.published] == [bench.clock()]
+
+
+def test_a_wake_up_meanwhile_asks_for_no_other_turn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking may mean a look at a file that all processes share."""
+    bench.take_all_turns()
+    asked: list[str] = []
+    reserve = bench.limiter.reserve
+
+    def counted(group: str, now: float) -> float:
+        asked.append(group)
+        return reserve(group, now)
+
+    monkeypatch.setattr(bench.limiter, "reserve", counted)
+    bench.waits.share = 0.1
+    assert bench.dial() is OPENED
+    assert len(bench.waits.seconds) > 10
+    assert len(asked) <= 3
 
 
 def test_whoever_need_not_connect_any_more_takes_no_turn(bench: Bench) -> None:

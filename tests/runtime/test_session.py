@@ -330,7 +330,8 @@ def test_a_list_that_nobody_waits_for_any_more_is_not_asked_for_again(make_manag
             manager.close()
 
 
-def test_a_question_that_is_refused_accuses_no_stream(make_manager: MakeManager) -> None:
+@pytest.mark.parametrize("markets", [["KRW-BTC"], ["KRW-BTC", "KRW-ETH"], ["KRW-BTC", "KRW-ETH", "KRW-XRP"]])
+def test_a_question_that_is_refused_accuses_no_stream(make_manager: MakeManager, markets: list[str]) -> None:
     asked: list[Any] = []
 
     def refuse_questions(talk: Conversation) -> None:
@@ -347,14 +348,15 @@ def test_a_question_that_is_refused_accuses_no_stream(make_manager: MakeManager)
     with ScriptedServer(*[refuse_questions] * 20) as server:
         manager = make_manager(f"http://127.0.0.1:{server.port}")
         with SimpleWebSocketClient("innocent", manager=manager) as client:
-            client.register_interest([TICKER], ["KRW-BTC", "KRW-ETH", "KRW-XRP"])
+            client.register_interest([TICKER], markets)
             client.wait_ready(timeout=5.0)
             with pytest.raises(DataTimeoutError):
                 manager.list_subscriptions(timeout=1.0)
-            wait_until(lambda: len(manager.subscriptions.confirmed(Endpoint.PUBLIC)) == 3, "all streams again")
+            confirmed = manager.subscriptions.confirmed
+            wait_until(lambda: len(confirmed(Endpoint.PUBLIC)) == len(markets), "all streams again")
 
             assert len(asked) == 1
-            assert manager.subscriptions.rejections("innocent") == {}
+            assert manager.subscriptions._states[Endpoint.PUBLIC].rejected == {}
             manager.close()
 
 
@@ -429,13 +431,14 @@ def test_a_list_is_got_beside_somebody_who_keeps_changing_what_is_wanted(
     every: float, asked_after: float,
 ) -> None:  # fmt: skip
     session._liveness.tick = lambda now, awake: []  # type: ignore[method-assign,assignment]
-    begun, changes = manual_clock(), 0
+    begun, changes, is_asked = manual_clock(), 0, False
     while manual_clock() - begun < asked_after + 2.0:
         if manual_clock() - begun >= changes * every:
             changes += 1
             parts.subscriptions.set_wants("a", [Want(StreamKey(TICKER, f"KRW-{changes % 10}"))])
             session.look_again()
-        if manual_clock() - begun >= asked_after and not parts.subscriptions._states[Endpoint.PUBLIC].questions:
+        if manual_clock() - begun >= asked_after and not is_asked:
+            is_asked = True
             parts.subscriptions.ask_listing(Endpoint.PUBLIC)
         session.step(0.0)
         if requests.questions:
@@ -445,20 +448,33 @@ def test_a_list_is_got_beside_somebody_who_keeps_changing_what_is_wanted(
     assert requests.questions == 1
 
 
-def test_changes_are_sent_beside_somebody_who_keeps_asking_for_the_list(
-    requests: Requests, parts: ConnectionParts, session: Session, manual_clock: ManualClock
+@pytest.mark.parametrize("what", ["a change", "the same again", "a question about orders"])
+def test_other_messages_are_sent_beside_somebody_who_keeps_asking_for_the_list(
+    requests: Requests, manual_clock: ManualClock, what: str
 ) -> None:
+    """With the turns of the minute taken: each message that is free is wanted by several."""
+    is_private = what == "a question about orders"
+    endpoint, data_type = (Endpoint.PRIVATE, DataType.MY_ORDER) if is_private else (Endpoint.PUBLIC, TICKER)
+    parts = connection_parts(endpoint, manual_clock)
+    epoch = parts.pool.open_epoch(endpoint, parts.clock())
+    session = Session(parts, requests, None, epoch, Cadence(1e9, 4.0), lambda: False)  # type: ignore[arg-type]
     session._liveness.tick = lambda now, awake: []  # type: ignore[method-assign,assignment]
-    parts.subscriptions.set_wants("a", [Want(StreamKey(TICKER, "KRW-BTC"))])
-    begun, is_changed = manual_clock(), False
-    while manual_clock() - begun < 72.0:
-        parts.subscriptions.ask_listing(Endpoint.PUBLIC)
-        if not is_changed and manual_clock() - begun >= 70.0:
-            is_changed = True
-            parts.subscriptions.add("a", [Want(StreamKey(TICKER, "KRW-ETH"))])
+    parts.subscriptions.set_wants("a", [Want(StreamKey(data_type, "KRW-BTC"))])
+    begun, before = manual_clock(), None
+    while manual_clock() - begun < 73.0:
+        parts.subscriptions.ask_listing(endpoint)
+        if before is None and manual_clock() - begun >= 70.0:
+            before = len(requests.sent)
+            if what == "the same again":
+                session._is_resend_due = True
+            else:
+                parts.subscriptions.add("a", [Want(StreamKey(data_type, "KRW-ETH"))])
         session.look_again()
         session.step(0.0)
         manual_clock.advance(0.02)
 
     assert requests.questions > 50
-    assert any(request[1].get("codes") == ["KRW-BTC", "KRW-ETH"] for request in requests.sent)
+    after = ["codes" in request[1] for request in requests.sent[before:]]
+    assert after.index(True) <= 1
+    if is_private:
+        assert session._confirmation._ticket == requests.sent[before:][after.index(True) + 1][0]["ticket"]

@@ -138,7 +138,8 @@ class ManagerReports:
         """Ask the exchange what it has as subscribed on our connection (Upbit: list-subscriptions page).
 
         It is asked behind all that this thread has changed before, and told what the exchange answers to that question
-        or to a later one; where the connection is lost meanwhile, the next one is asked, once. Without a connection
+        or to a later one. Where the connection is lost meanwhile, the next one is asked, once; where the exchange
+        refused something meanwhile, nothing is asked again, as it may have been the question. Without a connection
         nothing is subscribed, and the list is empty. While a stream that is refused is looked for
         (`RequestRejectedError`), only the part that is being tried is subscribed, and listed.
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from upbit_ws.exceptions import RequestRejectedError
 from upbit_ws.protocol.isolation import Isolation, is_blameable
-from upbit_ws.protocol.subscription_list import SubscriptionList
+from upbit_ws.protocol.listing_questions import ListingQuestions
 from upbit_ws.protocol.subscription_plan import Plan, plan_wants
 from upbit_ws.records import frozen
 from upbit_ws.types import StreamKey, Want
@@ -48,17 +48,11 @@ class EndpointSubscriptions:
         """The last request on the present connection."""
         self.confirmed: set[StreamKey] = set()
         """Streams that delivered on the present connection."""
-        self.questions: dict[int, int] = {}
-        """What does the exchange say is subscribed? Numbers of the questions whose answers somebody waits for, and the
-        version of what was wanted when each was asked."""
-        self.answer: tuple[int, SubscriptionList] | None = None
-        """What it last said, and the number of the question that this answers, with all before it."""
+        self.questions = ListingQuestions()
+        """What does the exchange say is subscribed?"""
         self.rejected: dict[StreamKey, Rejection] = {}
         self.isolation: Isolation | None = None
-        self._last_question = 0
-        self._question_sent = 0  # on the present connection
-        self._question_lost = 0  # with a connection
-        self._question_spent = 0  # not to be put again
+        self._excused: Plan | None = None  # refused, but it may have been a question
         self._entries: dict[StreamKey, Want] = {}
         self._is_planned = True
         self._epoch: int | None = None
@@ -125,6 +119,8 @@ class EndpointSubscriptions:
             return False
         delivered = {key if key in self._asked_at else _of_all(key) for key in keys} & self._asked_at.keys()
         self.confirmed |= delivered
+        if delivered:
+            self._excused = None
         attempt, sent = self._attempt, self.sent
         if attempt is None or sent is None:
             return False
@@ -146,7 +142,7 @@ class EndpointSubscriptions:
     def disconnected(self) -> None:
         """The connection is gone, and with it everything sent and confirmed."""
         self.sent = None
-        self._question_gone()
+        self.questions.disconnected()
         self.confirmed = set()
         self._epoch = None
         self._asked_at = {}
@@ -157,50 +153,19 @@ class EndpointSubscriptions:
             if want.snapshot and want.key not in self.confirmed and now - self._asked_at[want.key] >= after:
                 yield want.key
 
-    # -- what the exchange says is subscribed --------------------------------------------------------------------------
-
-    def ask(self) -> int:
-        """Somebody wants to know. Returns the number of the question; `questions` holds it until it is withdrawn."""
-        self._last_question += 1
-        self.questions[self._last_question] = self.version
-        return self._last_question
-
-    @property
-    def question_due(self) -> tuple[int, int] | None:
-        """Number and version of the question that is to be sent, which stands for all before it; None without one."""
-        number = max(self.questions, default=0)
-        is_due = number > max(self._question_sent, self._question_spent)
-        return (number, self.questions[number]) if is_due else None
-
-    def mark_question_sent(self, number: int) -> None:
-        """The question was handed to the socket."""
-        self._question_sent = number
-
-    def answered(self, number: int, listed: SubscriptionList) -> None:
-        """This is the answer to the question of that number, and to all before it."""
-        self._question_spent = max(self._question_spent, number)
-        if self.answer is None or number >= self.answer[0]:
-            self.answer = (number, listed)
-
-    def _question_gone(self) -> None:
-        """Its connection is gone. What is unanswered is put to the next one, once: it may be why."""
-        number, self._question_sent = self._question_sent, 0
-        if number <= self._question_lost:
-            self._question_spent = max(self._question_spent, number)
-        self._question_lost = max(self._question_lost, number)
-
     # -- refusals -----------------------------------------------------------------------------------------------------
 
     def reject(self, name: str, message: str, now: float) -> frozenset[StreamKey]:
         """An error frame answered the last request: the streams found guilty by that. Follow with what is wanted.
 
-        Where a question was under way, that may be what is refused. It is not put again: what innocent streams are
-        accused of by it is then found wrong by the search.
+        Where a question was under way, that may be what was refused. So the request is sent once more, without it.
         """
-        self._question_spent = max(self._question_spent, self._question_sent)
         allowed = self._allowed()
         if not is_blameable(name) or self.sent is None or allowed is None or self.sent != self.wanted:
             return frozenset()  # also when what was refused is not wanted any more
+        if self.questions.refused() and self.sent != self._excused:
+            self._excused = self.sent
+            return frozenset()
         search = Isolation.of_rejected(allowed) if self.isolation is None else self.isolation.rejected(allowed)
         guilty = search.blamed - self.rejected.keys()
         self.isolation = search

@@ -30,11 +30,15 @@ def dial_in_turn(
         ConnectionFailedError: there is no connection.
         AuthenticationError: the keys were refused.
     """
+    clock = parts.clock
+    turn_at = clock()
     while not should_stop():
-        wait = parts.limiter.reserve(CONNECT_GROUP, parts.clock())
-        if wait <= 0:
+        if (left := turn_at - clock()) > 0:
+            wakeup.wait(left)
+        elif (left := parts.limiter.reserve(CONNECT_GROUP, clock())) > 0:
+            turn_at = clock() + left
+        else:
             break
-        wakeup.wait(wait)
     else:
         raise DialAborted
     parts.publish(Connecting(parts.endpoint, parts.clock()))

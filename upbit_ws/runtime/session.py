@@ -243,10 +243,11 @@ class Session:
             return min(self._liveness.next_deadline(), now + _LOOK)
         if now >= self._confirm_at:
             self._confirm(now)
-        # First: where changes never end, each of them would take the turn of a question that was asked before it.
-        self._listing.tick(now, self._acted_version, self._send_at)
-        self._follow_wanted(now)
+        # In this order: what comes without end would take the turns of what comes behind it. A request has one question
+        # of its own, a list waits for the requests that it is to tell of, and a change asked for nothing before it.
         self._confirmation.tick(now)
+        self._listing.tick(now, -1 if self._is_resend_due else self._acted_version, self._send_at)
+        self._follow_wanted(now)
         if now >= self._report_silent_at:
             self._report_silent(now)
         return min(

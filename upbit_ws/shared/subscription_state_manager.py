@@ -145,23 +145,24 @@ class SubscriptionStateManager:
         """Have the connection ask the exchange what is subscribed. Returns the number of the question; follow with
         `forget_listing` when nobody waits for it any more."""
         with self._lock:
-            return self._states[endpoint].ask()
+            state = self._states[endpoint]
+            return state.questions.ask(state.version)
 
     def forget_listing(self, endpoint: Endpoint, number: int) -> None:
         """Nobody waits for the answer to this question."""
         with self._lock:
-            self._states[endpoint].questions.pop(number, None)
+            self._states[endpoint].questions.forget(number)
 
     def listing_due(self, endpoint: Endpoint) -> tuple[int, int] | None:
         """The number of the question that the connection is to put, once it has acted on this version of what is
         wanted, or on a later one; None where there is no question."""
         with self._lock:
-            return self._states[endpoint].question_due
+            return self._states[endpoint].questions.due
 
     def mark_listing_sent(self, endpoint: Endpoint, number: int) -> None:
         """The question was handed to the socket."""
         with self._lock:
-            self._states[endpoint].mark_question_sent(number)
+            self._states[endpoint].questions.mark_sent(number)
 
     def take_listing(self, endpoint: Endpoint, epoch: int, message: Mapping[str, Any]) -> SubscriptionList:
         """The exchange answered `LIST_SUBSCRIPTIONS` on connection `epoch` (`PayloadError` when it did not)."""
@@ -173,12 +174,11 @@ class SubscriptionStateManager:
     def answer_listing(self, endpoint: Endpoint, number: int, listed: SubscriptionList) -> None:
         """This is the answer to the question of that number, and to all before it."""
         with self._lock:
-            self._states[endpoint].answered(number, listed)
+            self._states[endpoint].questions.answered(number, listed)
 
     def listed(self, endpoint: Endpoint, number: int) -> SubscriptionList | None:
         """The answer to the question of that number, or to a later one; None before it came. Takes no lock."""
-        answer = self._states[endpoint].answer
-        return answer[1] if answer is not None and answer[0] >= number else None
+        return self._states[endpoint].questions.answer(number)
 
     def sent(self, endpoint: Endpoint) -> Plan | None:
         """The plan of the last request on the present connection."""
