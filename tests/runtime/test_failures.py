@@ -19,8 +19,8 @@ from upbit_ws.exceptions import (
 )
 from upbit_ws.protocol.backoff import Failure, FailureKind, failure_of_error_frame
 from upbit_ws.protocol.liveness import ReconnectReason
+from upbit_ws.runtime.endings import GivenUp
 from upbit_ws.runtime.failures import failure_of_dial, failure_of_session
-from upbit_ws.runtime.session import GivenUp
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,11 @@ from tests.runtime.parts import connection_parts
 from upbit_ws import DataTimeoutError, DataType, GlobalWebSocketManager, SimpleWebSocketClient
 from upbit_ws.lifecycle import ConnectionEvent, Disconnected, RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
-from upbit_ws.runtime.connection_parts import ConnectionParts
 from upbit_ws.runtime.session import Session
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.testing import Conversation, ManualClock, ScriptedServer
-from upbit_ws.types import Endpoint, StreamKey, Want, WireFormat
+from upbit_ws.types import Endpoint, StreamKey, WireFormat
 
 TICKER, TRADE = DataType.TICKER, DataType.TRADE
 
@@ -358,123 +357,3 @@ def test_a_question_that_is_refused_accuses_no_stream(make_manager: MakeManager,
             assert len(asked) == 1
             assert manager.subscriptions._states[Endpoint.PUBLIC].rejected == {}
             manager.close()
-
-
-class Requests(Reads):
-    """In the place of a transport: nothing comes, and what is sent is kept."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[Any] = []
-
-    def wait(self, timeout: float, intake: object) -> tuple[bool, bool]:
-        return False, False
-
-    def send_text(self, text: bytes) -> None:
-        self.sent.append(json.loads(text))
-
-    def flush(self) -> None:
-        pass
-
-    def ping(self, payload: bytes) -> None:
-        pass
-
-    @property
-    def questions(self) -> int:
-        return sum("method" in request[1] for request in self.sent)
-
-
-@pytest.fixture
-def requests() -> Requests:
-    return Requests()
-
-
-@pytest.fixture
-def parts(manual_clock: ManualClock) -> ConnectionParts:
-    return connection_parts(Endpoint.PUBLIC, manual_clock)
-
-
-@pytest.fixture
-def session(requests: Requests, parts: ConnectionParts) -> Session:
-    epoch = parts.pool.open_epoch(Endpoint.PUBLIC, parts.clock())
-    return Session(parts, requests, None, epoch, Cadence(1e9, 4.0), lambda: False)  # type: ignore[arg-type]
-
-
-def test_a_change_made_while_a_round_is_under_way_is_sent_before_the_list_is_asked_for(
-    requests: Requests, parts: ConnectionParts, session: Session, manual_clock: ManualClock
-) -> None:
-    """Another thread subscribes and asks between the two looks of one round."""
-    btc, eth = StreamKey(TICKER, "KRW-BTC"), StreamKey(TICKER, "KRW-ETH")
-    parts.subscriptions.set_wants("a", [Want(btc)])
-    session.step(0.0)
-
-    def interrupted(now: float) -> None:
-        del session._confirmation.tick  # type: ignore[method-assign]
-        parts.subscriptions.add("a", [Want(eth)])
-        parts.subscriptions.ask_listing(Endpoint.PUBLIC)
-
-    session._confirmation.tick = interrupted  # type: ignore[method-assign]
-    for _ in range(5):
-        session.look_again()  # as whoever changes something or asks wakes it
-        session.step(0.0)
-        manual_clock.advance(0.02)
-
-    assert [request[1].get("codes", request[1].get("method")) for request in requests.sent] == [
-        ["KRW-BTC"], ["KRW-BTC", "KRW-ETH"], "LIST_SUBSCRIPTIONS",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("asked_after", [5.0, 70.0], ids=["in a second's turn", "with no turns of the minute left"])
-@pytest.mark.parametrize("every", [0.05, 0.15, 0.5])
-def test_a_list_is_got_beside_somebody_who_keeps_changing_what_is_wanted(
-    requests: Requests, parts: ConnectionParts, session: Session, manual_clock: ManualClock,
-    every: float, asked_after: float,
-) -> None:  # fmt: skip
-    session._liveness.tick = lambda now, awake: []  # type: ignore[method-assign,assignment]
-    begun, changes, is_asked = manual_clock(), 0, False
-    while manual_clock() - begun < asked_after + 2.0:
-        if manual_clock() - begun >= changes * every:
-            changes += 1
-            parts.subscriptions.set_wants("a", [Want(StreamKey(TICKER, f"KRW-{changes % 10}"))])
-            session.look_again()
-        if manual_clock() - begun >= asked_after and not is_asked:
-            is_asked = True
-            parts.subscriptions.ask_listing(Endpoint.PUBLIC)
-        session.step(0.0)
-        if requests.questions:
-            break
-        manual_clock.advance(0.005)
-
-    assert requests.questions == 1
-
-
-@pytest.mark.parametrize("what", ["a change", "the same again", "a question about orders"])
-def test_other_messages_are_sent_beside_somebody_who_keeps_asking_for_the_list(
-    requests: Requests, manual_clock: ManualClock, what: str
-) -> None:
-    """With the turns of the minute taken: each message that is free is wanted by several."""
-    is_private = what == "a question about orders"
-    endpoint, data_type = (Endpoint.PRIVATE, DataType.MY_ORDER) if is_private else (Endpoint.PUBLIC, TICKER)
-    parts = connection_parts(endpoint, manual_clock)
-    epoch = parts.pool.open_epoch(endpoint, parts.clock())
-    session = Session(parts, requests, None, epoch, Cadence(1e9, 4.0), lambda: False)  # type: ignore[arg-type]
-    session._liveness.tick = lambda now, awake: []  # type: ignore[method-assign,assignment]
-    parts.subscriptions.set_wants("a", [Want(StreamKey(data_type, "KRW-BTC"))])
-    begun, before = manual_clock(), None
-    while manual_clock() - begun < 73.0:
-        parts.subscriptions.ask_listing(endpoint)
-        if before is None and manual_clock() - begun >= 70.0:
-            before = len(requests.sent)
-            if what == "the same again":
-                session._is_resend_due = True
-            else:
-                parts.subscriptions.add("a", [Want(StreamKey(data_type, "KRW-ETH"))])
-        session.look_again()
-        session.step(0.0)
-        manual_clock.advance(0.02)
-
-    assert requests.questions > 50
-    after = ["codes" in request[1] for request in requests.sent[before:]]
-    assert after.index(True) <= 1
-    if is_private:
-        assert session._confirmation._ticket == requests.sent[before:][after.index(True) + 1][0]["ticket"]

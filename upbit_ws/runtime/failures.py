@@ -13,7 +13,7 @@ from upbit_ws.exceptions import (
 )
 from upbit_ws.protocol.backoff import Failure, FailureKind, failure_of_error_frame
 from upbit_ws.protocol.liveness import ReconnectReason
-from upbit_ws.runtime.session import GivenUp
+from upbit_ws.runtime.endings import GivenUp
 
 __all__ = ["failure_of_dial", "failure_of_session"]
 

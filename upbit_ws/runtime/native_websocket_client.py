@@ -23,9 +23,10 @@ from upbit_ws.protocol.connection_state import StateEvent, next_state
 from upbit_ws.protocol.key_refusal import key_refusal
 from upbit_ws.runtime.connection_parts import ConnectionParts
 from upbit_ws.runtime.dialling import CONNECT_GROUP, Dialer, dial_in_turn
+from upbit_ws.runtime.endings import Retired
 from upbit_ws.runtime.failures import failure_of_dial, failure_of_session
 from upbit_ws.runtime.renewal import Renewal
-from upbit_ws.runtime.session import Retired, Session
+from upbit_ws.runtime.session import Session
 from upbit_ws.runtime.threads import spawn
 from upbit_ws.types import ConnectionState, ConnectionStatus
 from upbit_ws.wire.dial import DialAborted

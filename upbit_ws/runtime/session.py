@@ -6,52 +6,33 @@ The order of a round is fixed: read first, then judge. What lies unread in the s
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from upbit_ws.exceptions import ConnectionLostError, PayloadError
-from upbit_ws.lifecycle import RequestRejected, SilentCodes, Stale, Subscribed
+from upbit_ws.exceptions import PayloadError
+from upbit_ws.lifecycle import RequestRejected, Stale
 from upbit_ws.protocol.cadence import Cadence
 from upbit_ws.protocol.hearing import Hearing
-from upbit_ws.protocol.liveness import Liveness, Reconnect, ReconnectReason, Resubscribe, SendPing
-from upbit_ws.protocol.rate_limit import RateGroup
+from upbit_ws.protocol.liveness import Liveness, Reconnect, Resubscribe, SendPing
 from upbit_ws.protocol.redaction import escape_text, mask_secrets
 from upbit_ws.protocol.subscription_plan import Plan
-from upbit_ws.runtime.confirmation import Confirmation
 from upbit_ws.runtime.connection_parts import ConnectionParts
-from upbit_ws.runtime.listing import Listing
+from upbit_ws.runtime.endings import GivenUp, Retired
+from upbit_ws.runtime.subscribing import Subscribing
 from upbit_ws.shared.ingestion import Intake
-from upbit_ws.types import StreamKey
 from upbit_ws.wire.transport import Transport
 from upbit_ws.wire.wakeup import Wakeup
 
-__all__ = ["GivenUp", "Retired", "Session"]
+__all__ = ["Session"]
 
 logger = logging.getLogger("upbit_ws")
 
-#: Several changes of what is wanted usually come together; this many seconds make them one request.
-_GATHER: Final = 0.01
-#: How often (seconds) to look which streams of a new request have delivered.
-_CONFIRM_STEP: Final = 0.25
 #: The longest time (seconds) between two looks at the clocks. What counts while the machine sleeps is the time that it
 #: is awake: without this, a suspend would show no earlier than the next ping.
 _LOOK: Final = 2.0
 _NEVER: Final = float("inf")
 #: Of the data that comes within so many seconds, the clocks hear when the first came and when the last.
 _TELL_EVERY: Final = 0.05
-
-
-class GivenUp(ConnectionLostError):
-    """The connection is there but is no use: it does not answer, or it is mute."""
-
-    def __init__(self, why: ReconnectReason) -> None:
-        super().__init__(f"given up: {why.value}")
-        self.why = why
-
-
-class Retired(Exception):
-    """The connection is given up on purpose: nothing of the endpoint is wanted, or its owner stops."""
 
 
 class Session:
@@ -73,17 +54,7 @@ class Session:
         self.epoch = epoch
         now = parts.clock()
         self._liveness = Liveness(parts.config.connection, epoch, now, cadence)
-        limits = parts.config.rate_limit
-        self._messages = RateGroup.of([(limits.messages_per_second, 1.0), (limits.messages_per_minute, 60.0)])
-        self._confirmation = Confirmation(parts, epoch, self._messages, self._send_message)
-        self._listing = Listing(parts, self._messages, self._send_message)
-        self._sent: Plan | None = None
-        #: Of what is wanted, the version that the last request brought.
-        self._acted_version = -1
-        self._send_at = _NEVER
-        self._report_silent_at = _NEVER
-        self._is_resend_due = False
-        self._confirm_at = _NEVER
+        self._subscribing = Subscribing(parts, epoch, self._send_message, self._requested)
         self._now = now
         #: When something is to be done at the latest; the first round begins with it.
         self._due = now
@@ -224,8 +195,7 @@ class Session:
         elif "method" in control or "mthd" in control:
             try:
                 listed = self._parts.subscriptions.take_listing(self._parts.endpoint, self.epoch, control)
-                self._confirmation.answered(listed)
-                self._listing.answered(listed)
+                self._subscribing.take_listing(listed)
             except PayloadError as problem:
                 logger.warning("! %s list of subscriptions not understood: %s", self._parts.endpoint, problem)
             self._parts.pool.wake_all()
@@ -241,25 +211,8 @@ class Session:
         self._heard.is_awaited = self._liveness.suspected_since is not None
         if self.is_retiring:
             return min(self._liveness.next_deadline(), now + _LOOK)
-        if now >= self._confirm_at:
-            self._confirm(now)
-        # In this order: what comes without end would take the turns of what comes behind it. A request has one question
-        # of its own, a list waits for the requests that it is to tell of, and a change asked for nothing before it.
-        self._confirmation.tick(now)
-        self._listing.tick(now, -1 if self._is_resend_due else self._acted_version, self._send_at)
-        self._follow_wanted(now)
-        if now >= self._report_silent_at:
-            self._report_silent(now)
-        return min(
-            self._liveness.next_deadline(),
-            self._send_at,
-            self._listing.due,
-            self._confirmation.due,
-            self._confirm_at,
-            self._report_silent_at,
-            self.renew_at,
-            now + _LOOK,
-        )
+        self._subscribing.tick(now)
+        return min(self._liveness.next_deadline(), self._subscribing.due, self.renew_at, now + _LOOK)
 
     def _tick_liveness(self, now: float) -> None:
         parts = self._parts
@@ -271,75 +224,23 @@ class Session:
             elif isinstance(action, Resubscribe):
                 parts.pool.suspect(self.epoch, now)
                 parts.publish(Stale(parts.endpoint, now, f"nothing came for {now - action.silent_since:.1f} s"))
-                self._is_resend_due = True
+                self._subscribing.resend()
             elif isinstance(action, Reconnect):
                 parts.pool.suspect(self.epoch, action.silent_since)
                 parts.publish(Stale(parts.endpoint, now, action.reason.value))
                 raise GivenUp(action.reason)
 
-    def _follow_wanted(self, now: float) -> None:
-        """Send the wanted set when it differs from what was sent, as often as the exchange allows."""
-        subscriptions, endpoint = self._parts.subscriptions, self._parts.endpoint
-        if subscriptions.version(endpoint) != self._acted_version and self._send_at == _NEVER:
-            self._send_at = now if self._sent is None else now + _GATHER
-        if self._is_resend_due and self._send_at == _NEVER:
-            self._send_at = now
-        if now < self._send_at:
-            return
-        # Read before the plan: a change in between is then seen as a change in the next round.
-        version = subscriptions.version(endpoint)
-        plan = subscriptions.wanted(endpoint)
-        if plan is None:
-            raise Retired("nothing is wanted")
-        self._send_at = _NEVER
-        if plan != self._sent or self._is_resend_due:
-            wait = self._messages.reserve(now)
-            if wait > 0:
-                self._send_at = now + wait
-                return
-            self._send(plan, now)
-        self._acted_version = version
-        asked = subscriptions.asked(endpoint)
-        self._parts.pool.forget_except(endpoint, plan.keys if asked is None else asked.keys, version)
-
     def _send_message(self, message: bytes) -> None:
         self.transport.send_text(message)
         self.transport.flush()
 
-    def _send(self, plan: Plan, now: float) -> None:
-        parts = self._parts
-        self._send_message(plan.request(str(uuid.uuid4()), parts.config.connection.wire_format))
-        parts.meter.request()
-        self._sent = plan
-        self._is_resend_due = False
-        self._confirm_at = now + _CONFIRM_STEP
-        self._report_silent_at = now + parts.config.connection.snapshot_timeout
-        parts.subscriptions.mark_sent(parts.endpoint, self.epoch, plan)
-        self._confirmation.requested(plan, now)
+    def _requested(self, plan: Plan, now: float) -> None:
         if self._liveness.on_request(now, is_watchable=plan.is_watchable):
-            parts.pool.trust(self.epoch)
-        parts.publish(Subscribed(parts.endpoint, now, self.epoch, len(plan.keys)))
-
-    def _confirm(self, now: float) -> None:
-        """Tell the subscriptions which streams have delivered, and go on with a search for a refused one."""
-        parts = self._parts
-        silent = self.silent_keys()
-        keys = self._sent.keys if self._sent is not None else ()
-        delivered = [key for key in keys if parts.pool.has_delivered(key, self.epoch)]
-        parts.subscriptions.confirm(parts.endpoint, self.epoch, delivered)
-        parts.subscriptions.settle(parts.endpoint)
-        is_over = not silent and not parts.subscriptions.is_isolating(parts.endpoint)
-        self._confirm_at = _NEVER if is_over else now + _CONFIRM_STEP
+            self._parts.pool.trust(self.epoch)
 
     def abandon(self) -> None:
         """In a forked child: let go of the socket without a byte on it."""
         self.transport.abort()
-
-    def _report_silent(self, now: float) -> None:
-        self._report_silent_at = _NEVER
-        silent = self.silent_keys()
-        if silent:
-            self._parts.publish(SilentCodes(self._parts.endpoint, now, silent))
 
     def close(self) -> None:
         """Say goodbye to the exchange, within the configured time."""
@@ -360,23 +261,12 @@ class Session:
     def resume(self) -> None:
         """Go on after all: the successor was lost."""
         self.is_retiring = False
-        self._is_resend_due = True
+        self._subscribing.resend()
         self.look_again()
 
     def has_caught_up(self) -> bool:
         """Whether every stream of the last request that has a value at all has delivered in this epoch."""
-        if self._sent is None:
-            return False
-        pool = self._parts.pool
-        return all(pool.has_delivered(key, self.epoch) or not pool.has_delivered(key, 0) for key in self.silent_keys())
-
-    def silent_keys(self) -> tuple[StreamKey, ...]:
-        """Streams of the last request that have a snapshot and have not delivered it in this epoch."""
-        if self._sent is None:
-            return ()
-        pool = self._parts.pool
-        return tuple(want.key for want in self._sent if want.snapshot and not pool.has_delivered(want.key, self.epoch))
-
+        return self._subscribing.has_caught_up()
 
 def _error_of(error: object) -> tuple[str, str]:
     """Name and message of an error frame, fit to be shown."""
