@@ -127,6 +127,26 @@ def test_a_refused_upgrade_is_told_and_tried_again(make_manager: MakeManager, ht
         manager.close()
 
 
+def test_where_all_that_is_wanted_is_refused_the_status_says_why(make_manager: MakeManager) -> None:
+    """Also where the exchange leaves it to us to end the connection."""
+
+    def refuse(talk: Conversation) -> None:
+        talk.upgrade()
+        talk.read_frame()
+        talk.send_frame(b'{"error":{"name":"WRONG_FORMAT","message":"no"}}')
+        talk.wait_for_end()
+
+    with ScriptedServer(refuse) as server:
+        manager = make_manager(f"http://127.0.0.1:{server.port}")
+        with SimpleWebSocketClient("refused", manager=manager) as client:
+            client.register_interest([TICKER], ["KRW-BTC"])
+            wait_until(lambda: status(manager).last_error is not None, "the refusal")
+            wait_until(lambda: status(manager).state is ConnectionState.DISCONNECTED, "the end")
+
+            assert status(manager).last_error == "the exchange rejected the request: WRONG_FORMAT: no"
+        manager.close()
+
+
 def test_an_error_of_our_own_is_told_and_survived(
     exchange: Sandbox, make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

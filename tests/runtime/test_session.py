@@ -16,11 +16,12 @@ from tests.runtime.parts import connection_parts
 from upbit_ws import DataTimeoutError, DataType, GlobalWebSocketManager, SimpleWebSocketClient
 from upbit_ws.lifecycle import ConnectionEvent, Disconnected, RequestRejected, SilentCodes, Stale, Subscribed
 from upbit_ws.protocol.cadence import Cadence
+from upbit_ws.protocol.subscription_plan import plan_wants
 from upbit_ws.runtime.session import Session
 from upbit_ws.sandbox import Sandbox
 from upbit_ws.shared.data_pool_manager import DataPoolManager
 from upbit_ws.testing import Conversation, ManualClock, ScriptedServer
-from upbit_ws.types import Endpoint, StreamKey, WireFormat
+from upbit_ws.types import Endpoint, StreamKey, Want, WireFormat
 
 TICKER, TRADE = DataType.TICKER, DataType.TRADE
 
@@ -357,3 +358,16 @@ def test_a_question_that_is_refused_accuses_no_stream(make_manager: MakeManager,
             assert len(asked) == 1
             assert manager.subscriptions._states[Endpoint.PUBLIC].rejected == {}
             manager.close()
+
+
+def test_values_are_vouched_for_again_when_nothing_is_left_that_could_be_mute(manual_clock: ManualClock) -> None:
+    parts = connection_parts(Endpoint.PUBLIC, manual_clock)
+    epoch = parts.pool.open_epoch(Endpoint.PUBLIC, manual_clock())
+    session = Session(parts, Reads(), None, epoch, Cadence(10.0, 4.0), lambda: False)  # type: ignore[arg-type]
+    plan = plan_wants([Want(StreamKey(TICKER, "KRW-BTC"), realtime=False)])
+    assert plan is not None
+    parts.pool.suspect(epoch, manual_clock())
+    session._liveness.on_request = lambda now, *, is_watchable: not is_watchable  # type: ignore[method-assign]
+    session._requested(plan, manual_clock())
+
+    assert not parts.pool._epochs.is_suspected(epoch)

@@ -81,6 +81,14 @@ def test_the_first_request_goes_out_at_once_and_changes_are_gathered(bench: Benc
     assert bench.parts.meter.requests == 2
 
 
+def test_the_question_that_confirms_a_private_request_goes_out_right_behind_it() -> None:
+    bench = Bench(Endpoint.PRIVATE)
+    bench.want(StreamKey(DataType.MY_ORDER, "KRW-BTC"))
+    bench.subscribing.tick(bench.clock())
+
+    assert bench.asked_for == [["KRW-BTC"], "LIST_SUBSCRIPTIONS"]
+
+
 def test_the_same_is_sent_again_only_when_told_to(bench: Bench) -> None:
     bench.want(BTC)
     bench.run(1.0)

@@ -13,6 +13,7 @@ from upbit_ws.exceptions import (
     AuthenticationError,
     ConnectionFailedError,
     ConnectionLostError,
+    RequestRejectedError,
     UpbitWebSocketError,
     WebSocketProtocolError,
 )
@@ -198,6 +199,9 @@ class NativeWebSocketClient:
                 session = self._session = self._renewal.renew(session, self._begin, self._retire)
                 self._epoch = session.epoch
         except Retired:
+            rejection = self._session_now().rejection
+            if rejection is not None:  # what was refused was all that is wanted
+                self.last_error = RequestRejectedError(*rejection)
             self._session_now().close()
             self._end("closed by this side", 1000)
             self._advance_if_unwanted()

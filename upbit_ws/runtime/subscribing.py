@@ -123,6 +123,7 @@ class Subscribing:
         self._report_silent_at = now + parts.config.connection.snapshot_timeout
         parts.subscriptions.mark_sent(parts.endpoint, self._epoch, plan)
         self.confirmation.requested(plan, now)
+        self.confirmation.tick(now)
         self._on_sent(plan, now)
         parts.publish(Subscribed(parts.endpoint, now, self._epoch, len(plan.keys)))
 
