@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import mmap
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upbit_ws.protocol.frames import FrameReader
+from upbit_ws.testing import server_frame
 from upbit_ws.wire.poller import Inlet
 from upbit_ws.wire.wakeup import Wakeup
 
@@ -234,3 +240,65 @@ def test_two_threads_cannot_read_at_once(pair: tuple[socket.socket, socket.socke
     there.sendall(b"x")
     thread.join()
     assert answers == [b"x"]
+
+
+_SENDER = """
+import mmap, os, socket, struct, sys, time
+with open(sys.argv[1], "r+b") as shared, socket.socket(fileno=int(sys.argv[2])) as sock:
+    steps = mmap.mmap(shared.fileno(), 2)
+    while not steps[0]:
+        time.sleep(0.001)
+    sock.sendall(bytes.fromhex(sys.argv[3]))
+    time.sleep(0.05)  # it is read by now, and the interpreter waited for
+    if sys.argv[4]:
+        sock.sendall(bytes.fromhex(sys.argv[4]))
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+    time.sleep(0.05)
+    steps[1] = 1
+"""
+
+
+@pytest.mark.parametrize("then", ["more", "a reset"])
+def test_what_comes_while_the_interpreter_is_waited_for_is_read_as_well(
+    wakeup: Wakeup, tmp_path: Path, then: str
+) -> None:
+    """Beside a thread that never waits it would be waited for once more, a switch interval each time."""
+    first, second = server_frame(b"a" * 200), server_frame(b"b" * 200)
+    shared = tmp_path / "steps"
+    shared.write_bytes(bytes(2))
+    interval = sys.getswitchinterval()
+    answers: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        there = stack.enter_context(socket.create_connection(listener.getsockname()))
+        here = stack.enter_context(listener.accept()[0])
+        arguments = [str(shared), str(there.fileno()), first.hex(), second.hex() if then == "more" else ""]
+        sender = subprocess.Popen([sys.executable, "-c", _SENDER, *arguments], pass_fds=[there.fileno()])
+        stack.callback(sender.wait)
+        there.close()
+        steps = stack.enter_context(mmap.mmap(stack.enter_context(shared.open("r+b")).fileno(), 2))
+        reading = inlet(here, wakeup, size=4096, splits=True)
+        reader = threading.Thread(target=lambda: answers.append(messages_of(reading.read(10.0, False))))
+        reader.start()
+        stack.callback(reader.join)
+        time.sleep(0.1)  # it waits for the socket
+        sys.setswitchinterval(100.0)
+        try:
+            steps[0] = 1
+            until = time.monotonic() + 20.0
+            while not steps[1] and time.monotonic() < until:  # never lets go of the interpreter
+                pass
+        finally:
+            sys.setswitchinterval(interval)
+        reader.join(10.0)
+
+        if then == "more":
+            assert answers == [[b"a" * 200, b"b" * 200]]
+            assert reading.reads == 2
+        else:
+            assert answers == [[b"a" * 200]]
+            with pytest.raises(ConnectionResetError):
+                reading.read(5.0, False)
+            assert reading.problem == errno.ECONNRESET

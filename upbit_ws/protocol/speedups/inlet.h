@@ -3,6 +3,8 @@
 #ifndef MS_WINDOWS
 
 #define LARGEST_COMMON (FRAME_HEAD + 65535)
+/* Having waited for the interpreter for so long, in nanoseconds, others have it most of the time. */
+#define LONG_WAIT 100000
 /* What an inlet is busy with. */
 enum { READING = 1, FILING = 2 };
 
@@ -21,6 +23,7 @@ typedef struct {
     char is_splitting;       /* the next byte begins a frame, and common frames need no look by others */
     char is_busy;
     int problem;             /* the error number of the last read, 0 where it had none */
+    int later;               /* one that the next read is to have */
     Py_ssize_t reads;
     long long bytes_received;
 } Inlet;
@@ -133,6 +136,42 @@ inlet_check(const Inlet *self)
     return -1;
 }
 
+static PyObject *
+inlet_fail(Inlet *self, int problem)
+{
+    errno = self->problem = problem;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* Whether an error is told by this read that an earlier one came upon. */
+static int
+inlet_owes(Inlet *self)
+{
+    int later = self->later;
+    self->later = 0;
+    if (later) inlet_fail(self, later);
+    return later;
+}
+
+static int64_t
+nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Reads what has come since, without letting go of the interpreter: else it would be waited for once more. */
+static Py_ssize_t
+inlet_read_more(Inlet *self, char *room, Py_ssize_t size)
+{
+    Py_ssize_t got = recv(self->fd, room, size, MSG_DONTWAIT);
+    if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) self->later = errno;
+    if (got <= 0) return 0; /* an end is seen again */
+    self->reads++;
+    return got;
+}
+
 PyDoc_STRVAR(inlet_read_doc,
 "read(timeout, is_flowing) -> self, bytes, tuple or int\n\n"
 "Wait at most `timeout` seconds (None: without end) for the socket or the wake-up. Where only the socket is ready, one\n"
@@ -142,7 +181,7 @@ PyDoc_STRVAR(inlet_read_doc,
 "Where nothing was read a sum: 1 where the socket is ready, 2 where the wake-up is.\n"
 "Bytes have `pause` seconds to gather before they are read; with `is_flowing` that begins at once.\n\n"
 "Waiting and reading let go of the interpreter once instead of twice. Beside a thread that never waits, each time costs\n"
-"a switch interval.");
+"a switch interval; what comes in that time is read as well.");
 
 static PyObject *
 inlet_wait_and_read(Inlet *self, int timeout, int is_flowing)
@@ -150,6 +189,8 @@ inlet_wait_and_read(Inlet *self, int timeout, int is_flowing)
     struct pollfd waiting[2] = {{self->fd, POLLIN, 0}, {self->wake_fd, POLLIN, 0}}; /* a negative one is left out */
     Py_ssize_t got = -1;
     int ready = 0, problem;
+    int64_t asked_at;
+    if (inlet_owes(self)) return NULL;
     char *room = inlet_begin(self);
     self->problem = 0;
     Py_BEGIN_ALLOW_THREADS
@@ -161,17 +202,17 @@ inlet_wait_and_read(Inlet *self, int timeout, int is_flowing)
     if (ready > 0 && (waiting[0].revents || is_flowing) && !waiting[1].revents)
         got = recv(self->fd, room, self->size, MSG_DONTWAIT); /* flowing: something is there, probably */
     problem = errno;
+    asked_at = nanoseconds();
     Py_END_ALLOW_THREADS
+    if (got > 0 && got < self->size && nanoseconds() - asked_at > LONG_WAIT)
+        got += inlet_read_more(self, room + got, self->size - got);
     self->is_busy = 0;
     PyObject *found = NULL;
     if (got >= 0) found = inlet_take(self, got);
     else if (ready > 0 && waiting[1].revents) found = PyLong_FromLong(2 + (waiting[0].revents != 0));
     else if (ready == 0 || problem == EINTR || (ready > 0 && (problem == EAGAIN || problem == EWOULDBLOCK)))
         found = PyLong_FromLong(0);
-    else {
-        errno = self->problem = problem;
-        PyErr_SetFromErrno(PyExc_OSError);
-    }
+    else inlet_fail(self, problem);
     Py_DECREF(self);
     return found;
 }
@@ -193,7 +234,7 @@ inlet_read(Inlet *self, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 inlet_read_now(Inlet *self, PyObject *nothing)
 {
-    if (inlet_check(self)) return NULL;
+    if (inlet_check(self) || inlet_owes(self)) return NULL;
     Py_ssize_t got;
     char *room = inlet_begin(self);
     Py_BEGIN_ALLOW_THREADS

@@ -17,6 +17,7 @@
 #ifndef MS_WINDOWS
 #include <errno.h>
 #include <poll.h>
+#include <time.h>
 #include <sys/socket.h>
 #endif
 
