@@ -8,14 +8,14 @@ answer comes within some seconds the request counts as processed all the same.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Final
 
 from upbit_ws.protocol.rate_limit import RateGroup
-from upbit_ws.protocol.subscription_list import SubscriptionList, list_subscriptions_request
+from upbit_ws.protocol.subscription_list import SubscriptionList
 from upbit_ws.protocol.subscription_plan import Plan
 from upbit_ws.runtime.connection_parts import ConnectionParts
+from upbit_ws.runtime.listing import put_question
 
 __all__ = ["Confirmation"]
 
@@ -58,15 +58,11 @@ class Confirmation:
     def tick(self, now: float) -> None:
         """Ask, or stop waiting, if it is time to."""
         if now >= self._ask_at:
-            wait = self._budget.reserve(now)
+            wait, ticket = put_question(self._parts, self._budget, self._send, now)
             if wait > 0:
                 self._ask_at = now + wait
                 return
-            self._ask_at = _NEVER
-            self._give_up_at = now + _PATIENCE
-            self._ticket = str(uuid.uuid4())
-            self._send(list_subscriptions_request(self._ticket, self._parts.config.connection.wire_format))
-            self._parts.meter.request()
+            self._ask_at, self._give_up_at, self._ticket = _NEVER, now + _PATIENCE, ticket
         elif now >= self._give_up_at:
             logger.debug("- %s did not answer LIST_SUBSCRIPTIONS", self._parts.endpoint)
             self._confirm()

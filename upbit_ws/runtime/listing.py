@@ -15,11 +15,25 @@ from upbit_ws.protocol.rate_limit import RateGroup
 from upbit_ws.protocol.subscription_list import SubscriptionList, list_subscriptions_request
 from upbit_ws.runtime.connection_parts import ConnectionParts
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "put_question"]
 
 _NEVER: Final = float("inf")
 #: Questions whose answers are waited for, as many as may be sent in a minute. An answer tells all who asked before.
 _UNANSWERED: Final = 100
+
+
+def put_question(
+    parts: ConnectionParts, budget: RateGroup, send: Callable[[bytes], None], now: float
+) -> tuple[float, str]:
+    """Send `LIST_SUBSCRIPTIONS` if a message is free: 0.0 and its ticket; or the seconds until one is."""
+    wait = budget.reserve(now)
+    if wait > 0:
+        return wait, ""
+    ticket = str(uuid.uuid4())
+    # In the format in use: another one would change that of the running streams.
+    send(list_subscriptions_request(ticket, parts.config.connection.wire_format))
+    parts.meter.request()
+    return 0.0, ticket
 
 
 class Listing:
@@ -55,14 +69,10 @@ class Listing:
             # Whoever asks wants to see the changes made before. Where these were not noticed yet, look again at once.
             self.due = now if send_at == _NEVER else send_at
             return
-        wait = self._budget.reserve(now)
+        wait, ticket = put_question(self._parts, self._budget, self._send, now)
         if wait > 0:
             self.due = now + wait
             return
-        ticket = str(uuid.uuid4())
-        # In the format in use: another one would change that of the running streams.
-        self._send(list_subscriptions_request(ticket, self._parts.config.connection.wire_format))
-        self._parts.meter.request()
         self._asked.append((ticket, number))
         self._parts.subscriptions.mark_listing_sent(endpoint, number)
 
